@@ -1,0 +1,28 @@
+"""Diffusion models as semilinear ODEs."""
+
+from deis.diffusion.discrete import DiscreteVP
+from deis.diffusion.mixture import GaussianMixture
+from deis.diffusion.noise import SampleNoise
+from deis.diffusion.ode import NetworkTime, ProbabilityFlowODE
+from deis.diffusion.predictions import PREDICTIONS, convert
+from deis.diffusion.sampling import sample
+from deis.diffusion.schedules import SCHEDULES, EDM, VE, NoiseSchedule, RectifiedFlow, SubVP, VPCosine, VPLinear
+
+__all__ = [
+    "EDM",
+    "PREDICTIONS",
+    "SCHEDULES",
+    "VE",
+    "DiscreteVP",
+    "GaussianMixture",
+    "NetworkTime",
+    "NoiseSchedule",
+    "ProbabilityFlowODE",
+    "RectifiedFlow",
+    "SampleNoise",
+    "SubVP",
+    "VPCosine",
+    "VPLinear",
+    "convert",
+    "sample",
+]

@@ -1,0 +1,55 @@
+"""Noise schedules known at whole-number times only."""
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.diffusion.schedules import SCHEDULES, _VariancePreserving, _log_alpha_of_lambda
+from deis.errors import ArgumentError
+
+
+def _abar(values: object) -> Tensor:
+    abar = torch.as_tensor(values, dtype=torch.float64, device="cpu")
+    if abar.dim() != 1 or len(abar) < 2:
+        raise ArgumentError("alphas_cumprod", "must hold at least two numbers in one row", tuple(abar.shape))
+    if not (0 < abar[-1] and abar[0] < 1 and bool((abar[1:] < abar[:-1]).all())):
+        raise ArgumentError("alphas_cumprod", "must fall strictly, between 1 and 0", abar)
+    return abar
+
+
+@SCHEDULES.register("vp-discrete")
+@attrs.frozen(eq=False)
+class DiscreteVP(_VariancePreserving):
+    """Variance preserving with alpha^2 given at times 0 ... N-1; log alpha is linear in between.
+
+    :param alphas_cumprod: alpha^2, falling, shape (N,); the default is DDPM's (beta from 1e-4 to 0.02, N = 1000).
+    """
+
+    alphas_cumprod: Tensor = attrs.field(converter=_abar, repr=lambda a: f"<{len(a)}>")
+
+    @alphas_cumprod.default
+    def _ddpm(self) -> Tensor:
+        return torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+
+    @property
+    def t_min(self) -> float:  # type: ignore[override]
+        """0."""
+        return 0.0
+
+    @property
+    def t_max(self) -> float:  # type: ignore[override]
+        """N - 1."""
+        return float(len(self.alphas_cumprod) - 1)
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        table = self.alphas_cumprod.log() / 2
+        low = t.detach().floor().clamp(0, len(table) - 2).long()
+        return table[low] + (t - low) * (table[low + 1] - table[low])
+
+    def time_of_lambda(self, lambda_: Tensor) -> Tensor:
+        table, value = self.alphas_cumprod.log() / 2, _log_alpha_of_lambda(lambda_)
+        high = torch.searchsorted(-table, -value.detach()).clamp(1, len(table) - 1)
+        return high - 1 + (value - table[high - 1]) / (table[high] - table[high - 1])
+
+    def knots(self) -> Tensor:
+        return torch.arange(1, len(self.alphas_cumprod) - 1, dtype=torch.float64)

@@ -1,0 +1,58 @@
+"""Validators for attrs fields whose messages read well."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from deis.errors import ArgumentError, UnknownNameError
+
+Validator = Callable[[Any, Any, Any], None]
+
+
+def is_integer(value: object) -> bool:
+    """Whether ``value`` is an int (True and False are not)."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether ``value`` is a finite real number (True and False are not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def integer_in(low: int, high: int) -> Validator:
+    """Accept whole numbers from ``low`` to ``high``, both included."""
+
+    def validate(instance: Any, attribute: Any, value: Any) -> None:
+        if not is_integer(value) or not low <= value <= high:
+            raise ArgumentError(attribute.name, f"must be a whole number from {low} to {high}", value)
+
+    return validate
+
+
+def number_in(low: float, high: float = math.inf, *, open_low: bool = False) -> Validator:
+    """Accept finite numbers from ``low`` (left out with ``open_low``) to ``high``."""
+    rule = f"must be a number {'above' if open_low else 'of at least'} {low:g}"
+    rule += "" if high == math.inf else f" and at most {high:g}"
+
+    def validate(instance: Any, attribute: Any, value: Any) -> None:
+        if not is_number(value) or not low <= value <= high or (open_low and value == low):
+            raise ArgumentError(attribute.name, rule, value)
+
+    return validate
+
+
+def one_of(known: Iterable[str], *, optional: bool = False) -> Validator:
+    """Accept one of the ``known`` names, and None with ``optional``."""
+    names = tuple(known)
+
+    def validate(instance: Any, attribute: Any, value: Any) -> None:
+        if not (value in names or (optional and value is None)):
+            raise UnknownNameError(attribute.name, value, names)
+
+    return validate
+
+
+def boolean(instance: Any, attribute: Any, value: Any) -> None:
+    """Accept True and False only."""
+    if not isinstance(value, bool):
+        raise ArgumentError(attribute.name, "must be True or False", value)

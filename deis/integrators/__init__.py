@@ -1,0 +1,29 @@
+"""Integrators: one family of methods a file."""
+
+from deis.integrators.base import INTEGRATORS, BlackBox, Integrator
+from deis.integrators.dopri5 import Dopri5
+from deis.integrators.euler import Euler
+from deis.integrators.exponential_euler import ExponentialEuler
+from deis.integrators.ipndm import IPNDM
+from deis.integrators.plan import HERE, Plan, Row, Stage, Step
+from deis.integrators.polynomial import PolynomialEIAB
+from deis.integrators.rho_runge_kutta import RhoRungeKutta
+from deis.integrators.stochastic_ddim import StochasticDDIM
+
+__all__ = [
+    "HERE",
+    "INTEGRATORS",
+    "BlackBox",
+    "Dopri5",
+    "Euler",
+    "ExponentialEuler",
+    "IPNDM",
+    "Integrator",
+    "Plan",
+    "PolynomialEIAB",
+    "RhoRungeKutta",
+    "Row",
+    "Stage",
+    "Step",
+    "StochasticDDIM",
+]

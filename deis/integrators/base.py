@@ -1,0 +1,122 @@
+"""What an integrator is: a frozen value that turns an ODE and a grid into a plan."""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from deis.errors import ArgumentError, CapabilityError
+from deis.fields import is_integer
+from deis.integrators.plan import Plan
+from deis.odes.base import SemilinearODE
+from deis.registry import Registry
+
+INTEGRATORS: "Registry[Integrator]" = Registry("integrator")
+
+_MOST_INTERVALS = 100_000
+
+
+class Integrator(abc.ABC):
+    """A recipe for coefficients.
+
+    To implement one, subclass, decorate with ``attrs.frozen`` (options as fields), register it, and supply:
+
+    1. :attr:`order`: the order of convergence on smooth problems, start included, as class data or a property.
+    2. :meth:`plan`: from an ODE and times to a :class:`~deis.Plan`.
+    3. :attr:`evaluations_per_step`, or :meth:`nfe` where steps differ.
+    4. :attr:`stochastic`, if it adds noise.
+
+    The ``repr`` is its label.
+    """
+
+    order: int
+    evaluations_per_step: int = 1
+    stochastic: ClassVar[bool] = False
+    source: ClassVar[str] = ""
+    """Paper and equation."""
+
+    @abc.abstractmethod
+    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+        """Coefficients of every step.
+
+        :param ode: the problem.
+        :param times: strictly monotone float64 times, shape (intervals + 1,).
+        :raises CapabilityError: if the ODE lacks something that the method needs.
+        """
+
+    def nfe(self, intervals: int) -> int:
+        """Number of evaluations of N on a grid of that many intervals."""
+        return self.evaluations_per_step * intervals
+
+    def intervals_for(self, nfe: int) -> int:
+        """Number of intervals that uses exactly ``nfe`` evaluations.
+
+        :raises ArgumentError: if there is none; the nearest budgets are named.
+        """
+        intervals = self.most_intervals(nfe)
+        if self.nfe(intervals) != nfe:
+            near = f"{self.nfe(intervals)} or {self.nfe(intervals + 1)}"
+            raise ArgumentError(
+                "nfe", f"must be a number of evaluations that {self!r} can make", nfe, f"ask for {near}"
+            )
+        return intervals
+
+    def most_intervals(self, nfe: int) -> int:
+        """Largest number of intervals that uses at most ``nfe`` evaluations.
+
+        :raises ArgumentError: if not even one interval fits.
+        """
+        if not is_integer(nfe) or not 1 <= nfe <= _MOST_INTERVALS:
+            raise ArgumentError("nfe", f"must be a whole number from 1 to {_MOST_INTERVALS}", nfe)
+        if self.nfe(1) > nfe:
+            raise ArgumentError("nfe", f"must be at least {self.nfe(1)} for {self!r}", nfe)
+        intervals = 1
+        while self.nfe(intervals + 1) <= nfe:
+            intervals += 1
+        return intervals
+
+
+class BlackBox(Integrator):
+    """A method that makes its steps as it goes: it has no plan, and brings its own loop."""
+
+    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+        """Not available.
+
+        :raises CapabilityError: always.
+        """
+        raise CapabilityError(f"{self!r} makes its steps as it goes and has no plan; call solve instead")
+
+    def nfe(self, intervals: int) -> int:
+        """Not available.
+
+        :raises CapabilityError: always.
+        """
+        raise CapabilityError(f"{self!r} chooses its number of evaluations itself; set its tolerances instead of nfe")
+
+    @abc.abstractmethod
+    def integrate(
+        self, ode: SemilinearODE, evaluate: Callable[[float, Tensor], Tensor], x0: Tensor, times: Tensor
+    ) -> Sequence[Tensor]:
+        """States at every one of ``times``, the first of them ``x0``.
+
+        :param evaluate: N(t, x), counted and checked.
+        """
+
+
+def lookback(times: Tensor, index: Tensor, points: int) -> Tensor:
+    """Times t_n, t_{n-1}, ... of the newest ``points`` grid points at each step n in ``index``.
+
+    :returns: shape (len(index), points).
+    """
+    return times[index[:, None] - torch.arange(points)]
+
+
+def unstack(weights: Tensor, count: int) -> list[Any]:
+    """Split the first ``count`` axes of a tensor into nested lists; scalars without gradient become numbers."""
+    if weights.dim() == count and not weights.requires_grad:
+        return weights.tolist()  # type: ignore[no-any-return]
+    if count == 1:
+        return list(weights.unbind(0))
+    return [unstack(part, count - 1) for part in weights.unbind(0)]

@@ -1,0 +1,67 @@
+"""The adaptive Dormand-Prince method of torchdiffeq, on the ODE as it stands or on its rho form."""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import torch
+from torch import Tensor
+from torchdiffeq import odeint
+
+from deis.errors import CapabilityError
+from deis.fields import number_in, one_of
+from deis.integrators.base import INTEGRATORS, BlackBox
+from deis.numerics.derivative import derivative
+from deis.odes.base import SemilinearODE
+
+
+@INTEGRATORS.register("dopri5")
+@attrs.frozen
+class Dopri5(BlackBox):
+    """Adaptive Runge-Kutta 5(4) by torchdiffeq; it chooses its own steps, so that it has tolerances and no budget.
+
+    :param rtol: relative tolerance.
+    :param atol: absolute tolerance.
+    :param form: ``raw`` integrates x' = L x + G N in t; ``rho`` integrates dv/drho = N, v = Psi(0, t) x, which is not
+        stiff, on ODEs that have the clock rho.
+    """
+
+    rtol: float = attrs.field(default=1e-5, validator=number_in(0, open_low=True))
+    atol: float = attrs.field(default=1e-5, validator=number_in(0, open_low=True))
+    form: str = attrs.field(default="raw", validator=one_of(["raw", "rho"]))
+
+    order = 5
+    evaluations_per_step = 6
+    source = "Dormand and Prince (1980); torchdiffeq"
+
+    def integrate(
+        self, ode: SemilinearODE, evaluate: Callable[[float, Tensor], Tensor], x0: Tensor, times: Tensor
+    ) -> Sequence[Tensor]:
+        rho = self.form == "rho"
+        hand = ode.clock("rho" if rho else "t")
+        origin = times[0]
+
+        def slope(c: Tensor, v: Tensor) -> Tensor:
+            t = hand.time(c.to("cpu", torch.float64)).clamp(times.min(), times.max())
+            point = _scaled(ode, ode.transition(t, origin), v) if rho else v
+            value = _scaled(ode, ode.weight(t), evaluate(float(t), point))
+            if rho:
+                return _scaled(ode, ode.transition(origin, t) / derivative(hand.of, t), value)
+            return _scaled(ode, ode.linear(t), point) + value
+
+        grid = hand.of(times)
+        # step_t keeps the last step from running past the end, where the ODE may not exist
+        states = odeint(slope, x0, grid, rtol=self.rtol, atol=self.atol, method="dopri5", options={"step_t": grid})
+        return (
+            [_scaled(ode, ode.transition(t, origin), v) for t, v in zip(times, states, strict=True)] if rho else states
+        )
+
+
+def _scaled(ode: SemilinearODE, coefficient: Tensor, x: Tensor) -> Tensor:
+    """A float64 coefficient times a state, in the state's precision."""
+    if coefficient.is_complex() and not x.is_complex():
+        raise CapabilityError(
+            "the ODE has complex coefficients and needs a complex state; pass x0.to(torch.complex128)"
+        )
+    if coefficient.dim():
+        coefficient = coefficient.to(x.device, x.dtype)
+    return ode.apply(coefficient, x)

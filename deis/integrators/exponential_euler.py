@@ -1,0 +1,26 @@
+"""The exponential Euler method; on the eps splitting it is DDIM."""
+
+import attrs
+from torch import Tensor
+
+from deis.integrators.base import INTEGRATORS, Integrator
+from deis.integrators.plan import Plan
+from deis.integrators.polynomial import PolynomialEIAB
+from deis.odes.base import SemilinearODE
+
+
+@INTEGRATORS.register("ddim")
+@attrs.frozen
+class ExponentialEuler(Integrator):
+    """Exact in L, with N frozen over the step; on the eps splitting of a diffusion ODE this is DDIM.
+
+    :param predict: splitting of the ODE; None for its own.
+    """
+
+    predict: str | None = None
+
+    order = 1
+    source = "arXiv 2010.02502, eq. 13; arXiv 2204.13902, prop. 2"
+
+    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+        return PolynomialEIAB(predict=self.predict, steps=1).plan(ode, times)

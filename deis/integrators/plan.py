@@ -1,0 +1,201 @@
+"""The coefficients of every step on one time grid, as a value without state."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.errors import ArgumentError
+
+Coefficient = float | complex | Tensor
+
+_ROUNDING = 1e-12
+
+
+def as_number(value: Any) -> Coefficient:
+    """A Python number for a scalar that carries no gradient; anything else as it is."""
+    if isinstance(value, Tensor) and value.dim() == 0 and not value.requires_grad:
+        return value.item()
+    return float(value) if isinstance(value, int) else value
+
+
+def _numbers(values: Any) -> tuple[Coefficient, ...]:
+    return tuple(map(as_number, values))
+
+
+@attrs.frozen(eq=False)
+class Row:
+    """A linear combination: ``state`` times the state at the start of the step, plus ``values`` times values of N.
+
+    The values are this step's stages in the order of evaluation, then the history, newest first.
+    """
+
+    state: Coefficient = attrs.field(converter=as_number)
+    values: tuple[Coefficient, ...] = attrs.field(default=(), converter=_numbers)
+
+    def coefficients(self) -> tuple[Coefficient, ...]:
+        """All numbers of the row."""
+        return (self.state, *self.values)
+
+
+HERE = Row(1.0)
+"""The row that gives the state itself."""
+
+
+@attrs.frozen(eq=False)
+class Stage:
+    """One evaluation of N: its time, and the row that gives the point."""
+
+    time: float
+    row: Row = HERE
+
+
+@attrs.frozen(eq=False)
+class Step:
+    """One step from ``start`` to ``end``; see DESIGN in the documentation for the order of the values in a row."""
+
+    start: float
+    end: float
+    stages: tuple[Stage, ...] = attrs.field(converter=tuple)
+    advance: Row
+    correct: Row | None = None
+    """Replaces the state at ``end`` once N is known there; its first value is that N, the others as in ``advance``."""
+    error: Row | None = None
+    """Its value estimates the local error."""
+    noise: Coefficient | None = None
+    """Scale of the noise added after ``advance``."""
+
+    @property
+    def history(self) -> int:
+        """How many values of earlier steps this step reads."""
+        own = len(self.stages)
+        widths = [len(s.row.values) - i for i, s in enumerate(self.stages)]
+        widths += [len(row.values) - own for row in (self.advance, self.error) if row]
+        return max(*widths, len(self.correct.values) - own - 1 if self.correct else 0, 0)
+
+    def rows(self) -> Iterator[Row]:
+        """Every row of the step."""
+        yield from (stage.row for stage in self.stages)
+        yield from (row for row in (self.advance, self.correct, self.error) if row is not None)
+
+
+def _chained(instance: Any, attribute: Any, steps: tuple[Step, ...]) -> None:
+    if not steps:
+        raise ArgumentError("steps", "must hold at least one step", steps)
+    for before, after in zip(steps, steps[1:], strict=False):
+        if before.end != after.start:
+            raise ArgumentError("steps", f"must start where the last one ended ({before.end:g})", after.start)
+    if steps[-1].correct is not None:
+        raise ArgumentError("steps", "must not end on a correction, which needs one more evaluation", steps[-1].correct)
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """What an integrator does on one ODE and one grid: coefficients, and nothing that depends on the state.
+
+    :param steps: the steps, each starting where the one before it ended.
+    :param splitting: the splitting of the ODE whose N is asked for.
+    :param provenance: where the plan comes from (integrator, ODE, version).
+
+    Two plans are equal when all their numbers agree to rounding (1e-12 of the largest in the row).
+    """
+
+    steps: tuple[Step, ...] = attrs.field(converter=tuple, validator=_chained, repr=lambda steps: f"<{len(steps)}>")
+    splitting: str = "N"
+    provenance: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The grid, one time more than there are steps."""
+        return (self.steps[0].start, *(step.end for step in self.steps))
+
+    @property
+    def nfe(self) -> int:
+        """Number of evaluations of N."""
+        return sum(len(step.stages) for step in self.steps)
+
+    @property
+    def history(self) -> int:
+        """How many values of N of earlier steps are kept."""
+        return max(step.history for step in self.steps)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether a step adds noise."""
+        return any(step.noise is not None for step in self.steps)
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether a coefficient is complex."""
+        return any(c.is_complex() if isinstance(c, Tensor) else isinstance(c, complex) for c in self.coefficients())
+
+    def coefficients(self) -> Iterator[Coefficient]:
+        """Every coefficient, step by step."""
+        for step in self.steps:
+            for row in step.rows():
+                yield from row.coefficients()
+            if step.noise is not None:
+                yield step.noise
+
+    def map(self, function: Callable[[Coefficient], Coefficient]) -> "Plan":
+        """The plan with ``function`` applied to every coefficient."""
+
+        def row(old: Row) -> Row:
+            return old if old is HERE else Row(function(old.state), map(function, old.values))
+
+        def step(old: Step) -> Step:
+            return attrs.evolve(
+                old,
+                stages=[attrs.evolve(stage, row=row(stage.row)) for stage in old.stages],
+                advance=row(old.advance),
+                correct=old.correct and row(old.correct),
+                error=old.error and row(old.error),
+                noise=None if old.noise is None else function(old.noise),
+            )
+
+        return attrs.evolve(self, steps=map(step, self.steps))
+
+    def to(self, dtype: torch.dtype, device: torch.device | str) -> "Plan":
+        """The plan with diagonal and matrix coefficients in a state's precision and on its device.
+
+        Numbers stay numbers; complex coefficients stay complex.
+        """
+
+        def move(c: Coefficient) -> Coefficient:
+            if not isinstance(c, Tensor) or c.dim() == 0:
+                return c
+            return c.to(device, dtype.to_complex() if c.is_complex() else dtype)
+
+        return self.map(move) if any(isinstance(c, Tensor) for c in self.coefficients()) else self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Plan):
+            return NotImplemented
+        return _shape(self) == _shape(other) and all(
+            _close(a, b) for s, o in zip(self.steps, other.steps, strict=True) for a, b in _pairs(s, o)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _shape(plan: Plan) -> tuple[Any, ...]:
+    widths = [[(len(row.values),) for row in step.rows()] + [step.correct is None] for step in plan.steps]
+    return plan.splitting, widths, [step.noise is None for step in plan.steps], [s.error is None for s in plan.steps]
+
+
+def _pairs(a: Step, b: Step) -> Iterator[tuple[tuple[Coefficient, ...], tuple[Coefficient, ...]]]:
+    for x, y in zip(a.rows(), b.rows(), strict=True):
+        yield x.coefficients(), y.coefficients()
+    yield (a.start, a.end), (b.start, b.end)
+    yield tuple(stage.time for stage in a.stages), tuple(stage.time for stage in b.stages)
+    yield (a.noise or 0.0,), (b.noise or 0.0,)
+
+
+def _close(a: tuple[Coefficient, ...], b: tuple[Coefficient, ...]) -> bool:
+    x, y = ([torch.as_tensor(c, dtype=torch.complex128, device="cpu") for c in row] for row in (a, b))
+    if any(p.shape != q.shape for p, q in zip(x, y, strict=True)):
+        return False
+    largest = max((float(c.abs().max()) for c in (*x, *y)), default=0.0)
+    return all(bool((p - q).abs().max() <= _ROUNDING * largest) for p, q in zip(x, y, strict=True))

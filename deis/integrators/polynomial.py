@@ -1,0 +1,111 @@
+"""Exponential Adams methods: N is extrapolated by a polynomial in a clock and integrated exactly against L."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.fields import boolean, integer_in, one_of
+from deis.integrators.base import INTEGRATORS, Integrator, lookback, unstack
+from deis.integrators.plan import Plan, Row, Stage, Step
+from deis.integrators.starting import extra_evaluations, starting_step
+from deis.odes.base import SemilinearODE
+
+_register = INTEGRATORS.register
+
+
+@_register("polynomial")
+@_register("ei-score", predict="score", steps=1)
+@_register("tab0", clock="t", steps=1)
+@_register("tab1", clock="t", steps=2)
+@_register("tab2", clock="t", steps=3)
+@_register("tab3", clock="t", steps=4)
+@_register("rhoab1", clock="rho", steps=2)
+@_register("rhoab2", clock="rho", steps=3)
+@_register("rhoab3", clock="rho", steps=4)
+@_register("logrhoab1", clock="log_rho", steps=2)
+@_register("logrhoab2", clock="log_rho", steps=3)
+@_register("logrhoab3", clock="log_rho", steps=4)
+@attrs.frozen
+class PolynomialEIAB(Integrator):
+    """The family of exponential Adams methods (tAB-DEIS, rhoAB-DEIS, UniP, UniPC and their relatives).
+
+    One step integrates  x_t = Psi(t, s) x_s + int_s^t Psi(t, r) G(r) P(r) dr  exactly, P being the polynomial through
+    the newest values of N.
+
+    :param predict: splitting of the ODE, that is, what is extrapolated; None for the ODE's own.
+    :param clock: variable in which P is a polynomial.
+    :param steps: number of points of P, 1 to 6 (the paper's ``ab_order`` is ``steps - 1``).
+    :param corrector: correct each point with the value of N found there, at no further evaluation.
+    :param start: ``ramp`` (1, 2, ... points, which caps the order at 2, with corrector 3) or ``runge-kutta`` (full
+        order, some further evaluations in the first steps).
+    :param lower_final: use fewer points in the last steps.
+    """
+
+    predict: str | None = None
+    clock: str = "t"
+    steps: int = attrs.field(default=4, validator=integer_in(1, 6))
+    corrector: bool = attrs.field(default=False, validator=boolean)
+    start: str = attrs.field(default="ramp", validator=one_of(["ramp", "runge-kutta"]))
+    lower_final: bool = attrs.field(default=False, validator=boolean)
+
+    source = "arXiv 2204.13902, eq. 14-15; corrector: arXiv 2302.04867"
+
+    @property
+    def order(self) -> int:  # type: ignore[override]
+        """``steps``, one more with the corrector; at most 2 (with corrector 3) from a ramped start."""
+        free = min(self.steps, 2) if self.start == "ramp" else self.steps
+        return free + self.corrector
+
+    def nfe(self, intervals: int) -> int:
+        extra = [extra_evaluations(n + 1, self._target) for n in range(min(intervals, self._starting))]
+        return intervals + sum(extra)
+
+    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+        form = ode if self.predict is None else ode.split(self.predict)
+        form.clock(self.clock)  # a missing clock is found before any work
+        intervals = len(times) - 1
+        points = times.tolist()
+        states = unstack(form.transition(times[1:], times[:-1]), 1)
+        advance = self._rows(form, times, lambda n: self._points(n, intervals), range(self._starting, intervals))
+        correct = self._corrections(form, times, intervals)
+        steps = [starting_step(form, self.clock, times, n, self._target) for n in range(min(self._starting, intervals))]
+        for n, values in advance.items():
+            row = Row(states[n], correct[n]) if n in correct else None
+            steps.append(Step(points[n], points[n + 1], [Stage(points[n])], Row(states[n], values), correct=row))
+        return Plan(steps, form.splitting)
+
+    @property
+    def _starting(self) -> int:
+        """Number of steps that a Runge-Kutta start makes."""
+        return self.steps - 1 if self.start == "runge-kutta" else 0
+
+    @property
+    def _target(self) -> int:
+        """Nodes of a starting step: its local error must be of the order of the method."""
+        return self.steps - 1 + self.corrector
+
+    def _points(self, n: int, intervals: int) -> int:
+        """Number of points of the polynomial in step ``n``."""
+        left = intervals - n if self.lower_final else self.steps
+        return min(self.steps, n + 1, left)
+
+    def _rows(
+        self, form: SemilinearODE, times: Tensor, points: Callable[[int], int], steps: range, ahead: int = 0
+    ) -> dict[int, list[Any]]:
+        """Weights of each step, on ``ahead`` grid points at its end and the newest ``points(n)`` before it."""
+        rows: dict[int, list[Any]] = {}
+        for count in sorted({points(n) for n in steps}):
+            index = torch.tensor([n for n in steps if points(n) == count])
+            nodes = lookback(times, index + ahead, count + ahead)
+            weights = form.weights(times[index], times[index + 1], nodes, self.clock)
+            rows.update(zip(index.tolist(), unstack(weights, 2), strict=True))
+        return dict(sorted(rows.items()))
+
+    def _corrections(self, form: SemilinearODE, times: Tensor, intervals: int) -> dict[int, list[Any]]:
+        if not self.corrector:
+            return {}
+        steps = range(self._starting, intervals - 1)  # nothing is evaluated at the end of the last step
+        return self._rows(form, times, lambda n: self._points(n, intervals), steps, ahead=1)

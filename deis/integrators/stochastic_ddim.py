@@ -1,0 +1,61 @@
+"""Stochastic DDIM: exponential Euler on the reverse SDE."""
+
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.errors import ArgumentError
+from deis.fields import number_in, one_of
+from deis.integrators.base import INTEGRATORS, Integrator
+from deis.integrators.plan import Plan, Row, Stage, Step
+from deis.odes.base import SemilinearODE
+
+
+@INTEGRATORS.register("sddim")
+@attrs.frozen
+class StochasticDDIM(Integrator):
+    """DDIM with fresh noise in every step: x_t = alpha_t x0 + sqrt(sigma_t^2 - s^2) eps + s z.
+
+    :param eta: amount of noise; 0 is DDIM and 1 is DDPM under both laws.
+    :param law: the variance s^2 of a step from noise to signal ratio rho_s to rho_t. ``ddim``:
+        eta^2 sigma_t^2 (1 - rho_t^2 / rho_s^2), with eta at most 1 (arXiv 2010.02502, eq. 16). ``sde``:
+        sigma_t^2 (1 - (rho_t / rho_s)^{2 eta^2}), the exponential integrator of the reverse SDE whose noise is eta
+        times that of the forward process (arXiv 2204.13902, section 5; arXiv 2206.05564, theorem 1).
+    """
+
+    eta: float = attrs.field(default=1.0, validator=number_in(0))
+    law: str = attrs.field(default="ddim", validator=one_of(["ddim", "sde"]))
+
+    order = 1
+    stochastic: ClassVar[bool] = True
+    source = "arXiv 2010.02502, eq. 12 and 16; arXiv 2206.05564"
+
+    def __attrs_post_init__(self) -> None:
+        if self.law == "ddim" and self.eta > 1:
+            raise ArgumentError("eta", "must be at most 1 under the law 'ddim'", self.eta, "or choose law='sde'")
+
+    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+        form = ode.split("eps")
+        alpha, sigma = form.marginal(times)
+        rho = sigma / alpha
+        if not (rho[1:] < rho[:-1]).all():
+            raise ArgumentError("times", "must run from noise to data for a stochastic sampler", times.tolist())
+        noise = sigma[1:] * self._share(rho[1:] / rho[:-1]).sqrt()
+        state = alpha[1:] / alpha[:-1]
+        value = (sigma[1:] ** 2 - noise**2).clamp(min=0).sqrt() - state * sigma[:-1]
+        points = times.tolist()
+        return Plan(
+            [
+                Step(points[n], points[n + 1], [Stage(points[n])], Row(state[n], [value[n]]), noise=float(noise[n]))
+                for n in range(len(points) - 1)
+            ],
+            form.splitting,
+        )
+
+    def _share(self, ratio: Tensor) -> Tensor:
+        """s^2 / sigma_t^2."""
+        if self.law == "ddim":
+            return self.eta**2 * (1 - ratio**2)
+        return -torch.expm1(2 * self.eta**2 * ratio.log())

@@ -1,0 +1,1 @@
+"""Mathematics in float64 that knows nothing of problems or networks."""

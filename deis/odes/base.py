@@ -1,0 +1,149 @@
+"""The abstract semilinear ODE x' = L(t) x + G(t) N(t, x)."""
+
+import abc
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Self
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.errors import CapabilityError, DeisError
+from deis.numerics.lagrange import basis
+from deis.numerics.quadrature import panel_rule, uniform_edges
+
+_POINTS = 16
+_MOST_PANELS = 1024
+_AGREEMENT = 1e-13
+
+
+@attrs.frozen(eq=False)
+class Clock:
+    """A monotone function of time, with its inverse; both elementwise on float64 tensors."""
+
+    of: Callable[[Tensor], Tensor]
+    time: Callable[[Tensor], Tensor]
+
+
+def _same(t: Tensor) -> Tensor:
+    return t
+
+
+PLAIN_TIME = Clock(_same, _same)
+
+
+class SemilinearODE(abc.ABC):
+    """x'(t) = L(t) x + G(t) N(t, x), of which only N is expensive.
+
+    To write one, subclass, make the class immutable, and supply:
+
+    1. :attr:`domain`: the times at which integration starts and ends, in the direction of use.
+    2. :meth:`linear` and, unless it is 1, :meth:`weight`: L and G.
+    3. :meth:`transition`: Psi(t, s), the exact flow of x' = L x.
+    4. :meth:`nonlinearity`: N. One call is one function evaluation (NFE). Only this method sees the state.
+
+    Times in 2 and 3 are float64 tensors of any shape (n...); coefficients are float64 or complex128 of shape
+    (n..., *c), with c = () for a scalar L, the trailing state shape for a diagonal L, and (d, d) for a matrix L
+    acting on the axis :attr:`block_axis` of the state. Everything below the four has a default.
+    """
+
+    domain: tuple[float, float]
+    block_axis: ClassVar[int | None] = None
+
+    @abc.abstractmethod
+    def linear(self, t: Tensor) -> Tensor:
+        """L(t), shape (n..., *c)."""
+
+    @abc.abstractmethod
+    def transition(self, t: Tensor, s: Tensor) -> Tensor:
+        """Psi(t, s), shape (n..., *c), with Psi(t, s) Psi(s, r) = Psi(t, r) and Psi(t, t) = I."""
+
+    @abc.abstractmethod
+    def nonlinearity(self, t: float, x: Tensor) -> Tensor:
+        """N(t, x), of the shape, dtype and device of ``x``."""
+
+    def weight(self, t: Tensor) -> Tensor:
+        """G(t), shape (n..., *c) or (n...) for a scalar G."""
+        return torch.ones_like(t)
+
+    @property
+    def clocks(self) -> Mapping[str, Clock]:
+        """Named variables in which N may be interpolated; ``t`` is always among them."""
+        return {"t": PLAIN_TIME}
+
+    @property
+    def splitting(self) -> str:
+        """Name of the splitting into L, G and N that this object stands for."""
+        return "N"
+
+    def split(self, name: str) -> Self:
+        """The same ODE with another L, G and N.
+
+        :raises CapabilityError: if the ODE has no such splitting.
+        """
+        if name != self.splitting:
+            raise CapabilityError(f"{type(self).__name__} has no splitting {name!r}, only {self.splitting!r}")
+        return self
+
+    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Signal and noise level of the process behind the ODE, for methods that add noise.
+
+        :raises CapabilityError: if there is no such process.
+        """
+        raise CapabilityError(f"{type(self).__name__} has no signal and noise levels; a diffusion ODE has")
+
+    def apply(self, coefficient: Tensor | complex, x: Tensor) -> Tensor:
+        """Coefficient times state: elementwise, or a contraction over :attr:`block_axis`."""
+        if self.block_axis is None or not isinstance(coefficient, Tensor) or coefficient.dim() == 0:
+            return coefficient * x
+        product = torch.tensordot(coefficient, x, dims=([1], [self.block_axis]))
+        return product.movedim(0, self.block_axis)
+
+    def compose(self, a: Tensor, b: Tensor) -> Tensor:
+        """Product of two coefficients of batches of times: elementwise, or of matrices."""
+        if self.block_axis is None:
+            extra = max(a.dim(), b.dim())
+            return _pad(a, extra) * _pad(b, extra)
+        return a @ b if b.dim() > 1 and b.shape[-2:] == a.shape[-2:] else a * b[..., None, None]
+
+    def weights(self, s: Tensor, t: Tensor, nodes: Tensor, clock: str = "t") -> Tensor:
+        """W_j = int_s^t Psi(t, r) G(r) l_j(r) dr, with l_j the Lagrange basis over ``nodes`` in ``clock``.
+
+        :param s: starts, shape (n,).
+        :param t: ends, shape (n,).
+        :param nodes: times of the nodes, shape (n, k).
+        :returns: shape (n, k, *c), to a relative 1e-12: Gauss-Legendre with panels doubled until two agree.
+        :raises DeisError: if they do not agree with 1024 panels.
+        """
+        hand = self.clock(clock)
+        previous, panels = None, 1
+        while panels <= _MOST_PANELS:
+            r, w = panel_rule(uniform_edges(s, t, panels), _POINTS)
+            kernel = self.compose(self.transition(t[..., None], r), self.weight(r))
+            value = contract(basis(hand.of(nodes), hand.of(r)) * w[..., None, :], kernel)
+            if previous is not None and (value - previous).abs().max() <= _AGREEMENT * value.abs().max():
+                return value
+            previous, panels = value, 2 * panels
+        raise DeisError(f"the weights of {type(self).__name__} between t = {s} and {t} do not converge")
+
+    def clock(self, name: str) -> Clock:
+        """The clock called ``name``.
+
+        :raises CapabilityError: if the ODE has no such clock.
+        """
+        clocks = self.clocks
+        if name not in clocks:
+            raise CapabilityError(f"{type(self).__name__} has no clock {name!r}; it has {', '.join(clocks)}")
+        return clocks[name]
+
+
+def contract(weighted_basis: Tensor, kernel: Tensor) -> Tensor:
+    """sum_m b[..., k, m] kernel[..., m, *c], shape (..., k, *c)."""
+    batch = weighted_basis.dim() - 2
+    flat = kernel.flatten(batch + 1) if kernel.dim() > batch + 1 else kernel[..., None]
+    total = weighted_basis.to(flat.dtype) @ flat
+    return total.reshape(*weighted_basis.shape[:-1], *kernel.shape[batch + 1 :])
+
+
+def _pad(a: Tensor, dim: int) -> Tensor:
+    return a.reshape((*a.shape, *[1] * (dim - a.dim())))

@@ -1,0 +1,232 @@
+"""solve and iterate: a plan is made, and the one loop is driven by the ODE's nonlinearity."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.errors import ArgumentError, CapabilityError, NetworkError, NonFiniteError
+from deis.grids import TimeGrid
+from deis.integrators.base import INTEGRATORS, BlackBox, Integrator
+from deis.integrators.plan import Plan
+from deis.loop import Ask, Noise, Reached, accumulation_dtype, drive, march
+from deis.odes.base import SemilinearODE
+
+Times = TimeGrid | Tensor | Iterable[float]
+
+
+@attrs.frozen(eq=False)
+class Solution:
+    """What :func:`solve` returns.
+
+    The seconds are host time: on a device that works in the background they hold what the host waited for.
+    """
+
+    x: Tensor
+    """State at the end."""
+    times: tuple[float, ...]
+    states: tuple[Tensor, ...] | None
+    """States at all ``times``, if they were asked for."""
+    nfe: int
+    """Number of evaluations of N that were made."""
+    steps: int
+    seconds_in_network: float
+    seconds_in_solver: float
+    plan: Plan | None
+    """None for methods that make their steps as they go."""
+
+
+class Evaluator:
+    """N of one solve: counted, timed, and its answers checked without waiting for a device."""
+
+    def __init__(self, ode: SemilinearODE) -> None:
+        self._ode = ode
+        self.seconds = 0.0
+        self._asked: list[tuple[int, float]] = []
+        self._sums: list[Tensor] = []
+
+    @property
+    def nfe(self) -> int:
+        """Evaluations so far."""
+        return len(self._sums)
+
+    def __call__(self, ask: Ask) -> Tensor:
+        began = time.perf_counter()
+        value = self._ode.nonlinearity(ask.time, ask.point)
+        self.seconds += time.perf_counter() - began
+        point = ask.point
+        if not isinstance(value, Tensor) or value.shape != point.shape or value.dtype != point.dtype:
+            got = f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise NetworkError(
+                f"the nonlinearity must return {point.dtype} of shape {tuple(point.shape)}, "
+                f"as its state is, got {got} (evaluation {self.nfe + 1}, step {ask.step + 1}, t = {ask.time:g})"
+            )
+        self._asked.append((ask.step, ask.time))
+        self._sums.append(value.detach().sum())  # not finite if any entry is not
+        return value
+
+    def check(self, x: Tensor) -> None:
+        """Refuse a result that is not finite, naming the evaluation at which the first such value came up."""
+        if bool(torch.isfinite(x).all()):
+            return
+        for number, ((step, when), total) in enumerate(zip(self._asked, self._sums, strict=True), start=1):
+            if not bool(torch.isfinite(total)):
+                kind = "NaN" if bool(torch.isnan(total)) else "Inf"
+                raise NonFiniteError(
+                    f"the nonlinearity returned {kind} at evaluation {number}, in step {step + 1}, t = {when:g}"
+                )
+        raise NonFiniteError("the state overflowed although every value of the nonlinearity was finite")
+
+
+def solve(
+    ode: SemilinearODE,
+    x0: Tensor,
+    times: Times,
+    integrator: Integrator | Plan | str,
+    *,
+    noise: Noise | None = None,
+    keep_states: bool = False,
+) -> Solution:
+    """Integrate ``ode`` from ``x0`` over ``times``.
+
+    :param ode: the problem.
+    :param x0: state at ``times[0]``, of any shape; floating point or complex. The result has its dtype and device.
+    :param times: a grid, or strictly monotone numbers in the ODE's domain, in either direction.
+    :param integrator: an integrator, the name of a registered one, or a plan made for this ODE and these times.
+    :param noise: source of standard normal values, called with (step, state), for stochastic integrators.
+    :param keep_states: whether to keep the state at every time.
+    :raises ArgumentError: for times that are not monotone or leave the domain, and for states that cannot be used.
+    :raises CapabilityError: if the ODE lacks something that the integrator needs.
+    :raises NetworkError: if N returns another shape or dtype than its state has.
+    :raises NonFiniteError: if N returns NaN or Inf; the step and the time are named.
+
+    >>> from deis import DiagonalODE
+    >>> ode = DiagonalODE(-1.0, lambda t, x: torch.ones_like(x))
+    >>> solution = solve(ode, torch.zeros(1, dtype=torch.float64), [0.0, 0.5, 1.0], "ddim")
+    >>> solution.x, solution.nfe  # 1 - exp(-1)
+    (tensor([0.6321], dtype=torch.float64), 2)
+    """
+    grid = as_grid(ode, times)
+    method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
+    began = time.perf_counter()
+    if isinstance(method, BlackBox):
+        return _black_box(ode, x0, grid, method, began, keep_states)
+    form, plan = prepare(ode, x0, grid, method, noise)
+    evaluate = Evaluator(form)
+    states = [x0] if keep_states else None
+    last = x0
+    for reached in drive(march(plan, form.apply, x0, noise), evaluate):
+        last = reached.state
+        if states is not None:
+            states.append(last)
+    evaluate.check(last)
+    return _solution(last, grid, states, evaluate, len(plan.steps), began, plan)
+
+
+def iterate(
+    ode: SemilinearODE,
+    x0: Tensor,
+    times: Times,
+    integrator: Integrator | Plan | str,
+    *,
+    noise: Noise | None = None,
+) -> Iterator[Reached]:
+    """Like :func:`solve`, but yields ``(step, time, state)`` as each time is reached.
+
+    With a corrector the state at a time is known once N has been evaluated there.
+
+    :raises CapabilityError: for methods that make their steps as they go.
+    """
+    grid = as_grid(ode, times)
+    method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
+    form, plan = prepare(ode, x0, grid, method, noise)
+    return drive(march(plan, form.apply, x0, noise), Evaluator(form))
+
+
+def as_grid(ode: SemilinearODE, times: Times) -> TimeGrid:
+    """A grid inside the ODE's domain."""
+    grid = times if isinstance(times, TimeGrid) else TimeGrid(times)
+    grid.check_inside(ode.domain)
+    return grid
+
+
+def prepare(
+    ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: Integrator | Plan, noise: Noise | None
+) -> tuple[SemilinearODE, Plan]:
+    """The form of the ODE and the plan, checked against the state; nothing is evaluated."""
+    if not isinstance(method, Integrator | Plan):
+        raise ArgumentError("integrator", "must be an integrator, the name of one, or a plan", method)
+    with torch.inference_mode(False):
+        plan = method if isinstance(method, Plan) else method.plan(ode, grid.tensor())
+    if plan.times != grid.times:
+        raise ArgumentError("times", "must be those that the plan was made for", grid.times, f"use {plan.times}")
+    check_state(x0, plan.is_complex)
+    if plan.stochastic and noise is None:
+        raise ArgumentError(
+            "noise", "must be given to a stochastic integrator", noise, "for example SampleNoise(seeds)"
+        )
+    form = ode.split(plan.splitting)
+    plan = plan.to(accumulation_dtype(x0.dtype), x0.device)
+    for shape in {c.shape for c in plan.coefficients() if isinstance(c, Tensor) and c.dim()}:
+        _check_shape(form, shape, x0.shape)
+    return form, plan
+
+
+def check_state(x0: Tensor, complex_coefficients: bool) -> None:
+    """Refuse states that are not numbers, or real where the coefficients are complex."""
+    if not isinstance(x0, Tensor) or not (x0.is_floating_point() or x0.is_complex()):
+        got = x0.dtype if isinstance(x0, Tensor) else type(x0).__name__
+        raise ArgumentError("x0", "must be a floating point or complex tensor", got)
+    if complex_coefficients and not x0.is_complex():
+        fix = "pass x0.to(torch.complex128)"
+        raise ArgumentError("x0", "must be complex, because the ODE has complex coefficients", x0.dtype, fix)
+
+
+def _check_shape(form: SemilinearODE, coefficient: torch.Size, state: torch.Size) -> None:
+    """Refuse states that a diagonal or matrix linear part cannot multiply; shapes are tried without data."""
+    try:
+        product = form.apply(torch.empty(coefficient, device="meta"), torch.empty(state, device="meta"))
+        fits = product.shape == state
+    except (RuntimeError, IndexError):
+        fits = False
+    if not fits:
+        raise ArgumentError("x0", f"must fit the linear part, of shape {tuple(coefficient)}", tuple(state))
+
+
+def _black_box(
+    ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: BlackBox, began: float, keep_states: bool
+) -> Solution:
+    probe = ode.linear(grid.tensor()[0])
+    check_state(x0, probe.is_complex())
+    evaluate, wide = Evaluator(ode), accumulation_dtype(x0.dtype)
+
+    def nonlinearity(t: float, x: Tensor) -> Tensor:
+        return evaluate(Ask(0, t, x.to(x0.dtype))).to(wide)
+
+    states = [x.to(x0.dtype) for x in method.integrate(ode, nonlinearity, x0.to(wide), grid.tensor())]
+    evaluate.check(states[-1])
+    return _solution(states[-1], grid, states if keep_states else None, evaluate, grid.intervals, began, None)
+
+
+def _solution(
+    x: Tensor,
+    grid: TimeGrid,
+    states: list[Tensor] | None,
+    evaluate: Evaluator,
+    steps: int,
+    began: float,
+    plan: Plan | None,
+) -> Solution:
+    total = time.perf_counter() - began
+    return Solution(
+        x,
+        grid.times,
+        None if states is None else tuple(states),
+        evaluate.nfe,
+        steps,
+        evaluate.seconds,
+        total - evaluate.seconds,
+        plan,
+    )
