@@ -1,5 +1,6 @@
 """Exponential integrators for semilinear ODEs in PyTorch, with diffusion sampling as their first use."""
 
+from deis import zoo
 from deis.diffusion import (
     EDM,
     PREDICTIONS,
@@ -18,6 +19,15 @@ from deis.diffusion import (
     convert,
     sample,
 )
+from deis.errors import (
+    ArgumentError,
+    CapabilityError,
+    DeisError,
+    NetworkError,
+    NonFiniteError,
+    OutputError,
+    UnknownNameError,
+)
 from deis.grids import GRIDS, CosineGrid, GridFamily, IntegerGrid, PowerGrid, TimeGrid, make_grid
 from deis.integrators import (
     INTEGRATORS,
@@ -34,10 +44,14 @@ from deis.integrators import (
     Stage,
     Step,
     StochasticDDIM,
+    plan_from_json,
+    plan_to_json,
 )
+from deis.loop import Ask, Reached, drive, march
 from deis.odes import (
     PROBLEMS,
     Bernoulli,
+    Clock,
     DenseODE,
     DiagonalODE,
     HochbruckOstermann,
@@ -47,3 +61,70 @@ from deis.odes import (
 )
 from deis.solve import Solution, iterate, solve
 from deis.version import __version__
+
+__all__ = [
+    "EDM",
+    "GRIDS",
+    "INTEGRATORS",
+    "IPNDM",
+    "PREDICTIONS",
+    "PROBLEMS",
+    "SCHEDULES",
+    "VE",
+    "ArgumentError",
+    "Ask",
+    "Bernoulli",
+    "BlackBox",
+    "CapabilityError",
+    "Clock",
+    "CosineGrid",
+    "DeisError",
+    "DenseODE",
+    "DiagonalODE",
+    "DiscreteVP",
+    "Dopri5",
+    "Euler",
+    "ExponentialEuler",
+    "GaussianMixture",
+    "GridFamily",
+    "HochbruckOstermann",
+    "IntegerGrid",
+    "Integrator",
+    "NetworkError",
+    "NetworkTime",
+    "NoiseSchedule",
+    "NonFiniteError",
+    "OutputError",
+    "Plan",
+    "PolynomialEIAB",
+    "PowerGrid",
+    "ProbabilityFlowODE",
+    "Problem",
+    "ProtheroRobinson",
+    "Reached",
+    "RectifiedFlow",
+    "RhoRungeKutta",
+    "Row",
+    "SampleNoise",
+    "SemilinearODE",
+    "Solution",
+    "Stage",
+    "Step",
+    "StochasticDDIM",
+    "SubVP",
+    "TimeGrid",
+    "UnknownNameError",
+    "VPCosine",
+    "VPLinear",
+    "__version__",
+    "convert",
+    "drive",
+    "iterate",
+    "make_grid",
+    "march",
+    "plan_from_json",
+    "plan_to_json",
+    "sample",
+    "solve",
+    "zoo",
+]

@@ -4,6 +4,7 @@ import abc
 import math
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import attrs
 import torch
@@ -27,7 +28,7 @@ def _times(values: "Iterable[float] | Tensor") -> tuple[float, ...]:
     if not all(map(math.isfinite, points)):
         raise ArgumentError("times", "must be finite", points)
     rising = points[1] > points[0]
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in pairwise(points):
         if before == after or (after > before) != rising:
             rule = f"must be strictly monotone, but {before!r} is followed by {after!r}"
             raise ArgumentError("times", rule, points)

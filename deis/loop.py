@@ -1,7 +1,7 @@
 """The one loop. It knows numbers and asks for N; whoever drives it brings the network."""
 
 from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ def march(plan: Plan, apply: Apply, x: Tensor, noise: Noise | None = None) -> Lo
     """
     dtype = x.dtype
     x = x.to(accumulation_dtype(dtype))
-    history: tuple[Tensor, ...] = ()
+    kept, history = plan.history, cast(tuple[Tensor, ...], ())
     pending: tuple[Row, Tensor, tuple[Tensor, ...]] | None = None
     for n, step in enumerate(plan.steps):
         values: tuple[Tensor, ...] = ()
@@ -61,13 +61,13 @@ def march(plan: Plan, apply: Apply, x: Tensor, noise: Noise | None = None) -> Lo
         following = combine(apply, step.advance, x, known)
         if step.noise is not None:
             assert noise is not None, "a plan that adds noise needs a source of it"
-            following = following.add(noise(n, following), alpha=step.noise)
+            following = _add(apply, following, step.noise, noise(n, following))
         if step.correct is not None:
             pending = step.correct, x, known
         else:
             yield Reached(n + 1, step.end, following.to(dtype))
         x = following
-        history = (values[0], *history)[: plan.history]
+        history = (values[0], *history)[:kept]
 
 
 def combine(apply: Apply, row: Row, state: Tensor, values: tuple[Tensor, ...]) -> Tensor:
@@ -76,11 +76,15 @@ def combine(apply: Apply, row: Row, state: Tensor, values: tuple[Tensor, ...]) -
         return state
     total = apply(row.state, state)
     for coefficient, value in zip(row.values, values, strict=False):
-        if isinstance(coefficient, Tensor):
-            total = total.add_(apply(coefficient, value))
-        elif coefficient != 0:  # a zero weight must not turn an Inf of an old value into NaN
-            total = total.add_(value, alpha=coefficient)
+        total = _add(apply, total, coefficient, value)
     return total
+
+
+def _add(apply: Apply, total: Tensor, coefficient: Coefficient, value: Tensor) -> Tensor:
+    if isinstance(coefficient, Tensor):
+        return total.add_(apply(coefficient, value))
+    # a zero weight must not turn an Inf of an old value into NaN
+    return total.add_(value, alpha=coefficient) if coefficient != 0 else total
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -7,7 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from deis.errors import ArgumentError, CapabilityError, NetworkError, NonFiniteError
+from deis.errors import ArgumentError, NetworkError, NonFiniteError
 from deis.grids import TimeGrid
 from deis.integrators.base import INTEGRATORS, BlackBox, Integrator
 from deis.integrators.plan import Plan
@@ -64,7 +64,7 @@ class Evaluator:
                 f"as its state is, got {got} (evaluation {self.nfe + 1}, step {ask.step + 1}, t = {ask.time:g})"
             )
         self._asked.append((ask.step, ask.time))
-        self._sums.append(value.detach().sum())  # not finite if any entry is not
+        self._sums.append((value.detach() if value.requires_grad else value).sum())  # finite only if all entries are
         return value
 
     def check(self, x: Tensor) -> None:
@@ -169,7 +169,7 @@ def prepare(
         )
     form = ode.split(plan.splitting)
     plan = plan.to(accumulation_dtype(x0.dtype), x0.device)
-    for shape in {c.shape for c in plan.coefficients() if isinstance(c, Tensor) and c.dim()}:
+    for shape in {c.shape for c in plan.tensors() if c.dim()}:
         _check_shape(form, shape, x0.shape)
     return form, plan
 

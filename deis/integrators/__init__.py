@@ -6,6 +6,7 @@ from deis.integrators.euler import Euler
 from deis.integrators.exponential_euler import ExponentialEuler
 from deis.integrators.ipndm import IPNDM
 from deis.integrators.plan import HERE, Plan, Row, Stage, Step
+from deis.integrators.plan_json import plan_from_json, plan_to_json
 from deis.integrators.polynomial import PolynomialEIAB
 from deis.integrators.rho_runge_kutta import RhoRungeKutta
 from deis.integrators.stochastic_ddim import StochasticDDIM
@@ -13,11 +14,11 @@ from deis.integrators.stochastic_ddim import StochasticDDIM
 __all__ = [
     "HERE",
     "INTEGRATORS",
+    "IPNDM",
     "BlackBox",
     "Dopri5",
     "Euler",
     "ExponentialEuler",
-    "IPNDM",
     "Integrator",
     "Plan",
     "PolynomialEIAB",
@@ -26,4 +27,6 @@ __all__ = [
     "Stage",
     "Step",
     "StochasticDDIM",
+    "plan_from_json",
+    "plan_to_json",
 ]

@@ -116,7 +116,7 @@ def lookback(times: Tensor, index: Tensor, points: int) -> Tensor:
 def unstack(weights: Tensor, count: int) -> list[Any]:
     """Split the first ``count`` axes of a tensor into nested lists; scalars without gradient become numbers."""
     if weights.dim() == count and not weights.requires_grad:
-        return weights.tolist()  # type: ignore[no-any-return]
+        return weights.tolist()
     if count == 1:
         return list(weights.unbind(0))
     return [unstack(part, count - 1) for part in weights.unbind(0)]

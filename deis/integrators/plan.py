@@ -1,6 +1,8 @@
 """The coefficients of every step on one time grid, as a value without state."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -21,8 +23,16 @@ def as_number(value: Any) -> Coefficient:
     return float(value) if isinstance(value, int) else value
 
 
-def _numbers(values: Any) -> tuple[Coefficient, ...]:
+def _numbers(values: Iterable[Any]) -> tuple[Coefficient, ...]:
     return tuple(map(as_number, values))
+
+
+def _stages(stages: "Iterable[Stage]") -> "tuple[Stage, ...]":
+    return tuple(stages)
+
+
+def _steps(steps: "Iterable[Step]") -> "tuple[Step, ...]":
+    return tuple(steps)
 
 
 @attrs.frozen(eq=False)
@@ -58,7 +68,7 @@ class Step:
 
     start: float
     end: float
-    stages: tuple[Stage, ...] = attrs.field(converter=tuple)
+    stages: tuple[Stage, ...] = attrs.field(converter=_stages)
     advance: Row
     correct: Row | None = None
     """Replaces the state at ``end`` once N is known there; its first value is that N, the others as in ``advance``."""
@@ -84,7 +94,7 @@ class Step:
 def _chained(instance: Any, attribute: Any, steps: tuple[Step, ...]) -> None:
     if not steps:
         raise ArgumentError("steps", "must hold at least one step", steps)
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         if before.end != after.start:
             raise ArgumentError("steps", f"must start where the last one ended ({before.end:g})", after.start)
     if steps[-1].correct is not None:
@@ -102,7 +112,7 @@ class Plan:
     Two plans are equal when all their numbers agree to rounding (1e-12 of the largest in the row).
     """
 
-    steps: tuple[Step, ...] = attrs.field(converter=tuple, validator=_chained, repr=lambda steps: f"<{len(steps)}>")
+    steps: tuple[Step, ...] = attrs.field(converter=_steps, validator=_chained, repr=lambda steps: f"<{len(steps)}>")
     splitting: str = "N"
     provenance: Mapping[str, str] = attrs.field(factory=dict)
 
@@ -129,7 +139,11 @@ class Plan:
     @property
     def is_complex(self) -> bool:
         """Whether a coefficient is complex."""
-        return any(c.is_complex() if isinstance(c, Tensor) else isinstance(c, complex) for c in self.coefficients())
+        return complex in self._types or any(c.is_complex() for c in self.tensors())
+
+    @cached_property
+    def _types(self) -> frozenset[type]:
+        return frozenset(map(type, self.coefficients()))
 
     def coefficients(self) -> Iterator[Coefficient]:
         """Every coefficient, step by step."""
@@ -138,6 +152,12 @@ class Plan:
                 yield from row.coefficients()
             if step.noise is not None:
                 yield step.noise
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The coefficients that are tensors: diagonal, matrix or carrying a gradient."""
+        if self._types <= {float, complex}:
+            return ()
+        return tuple(c for c in self.coefficients() if isinstance(c, Tensor))
 
     def map(self, function: Callable[[Coefficient], Coefficient]) -> "Plan":
         """The plan with ``function`` applied to every coefficient."""
@@ -168,7 +188,7 @@ class Plan:
                 return c
             return c.to(device, dtype.to_complex() if c.is_complex() else dtype)
 
-        return self.map(move) if any(isinstance(c, Tensor) for c in self.coefficients()) else self
+        return self.map(move) if self.tensors() else self
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Plan):

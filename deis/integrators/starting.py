@@ -21,7 +21,7 @@ def extra_evaluations(known: int, target: int) -> int:
 
 
 def starting_step(ode: SemilinearODE, clock: str, times: Tensor, n: int, target: int) -> Step:
-    """Step ``n`` of the grid ``times`` with a polynomial through ``target`` nodes, that is, local error O(h^{target+1})."""
+    """Step ``n`` of the grid ``times`` with a polynomial through ``target`` nodes: local error O(h^{target+1})."""
     start, end = times[n], times[n + 1]
     grid = times[: n + 1].flip(0)  # newest first
     stages, inner = [Stage(float(start))], times.new_empty(0)

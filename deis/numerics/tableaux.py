@@ -1,6 +1,6 @@
 """Explicit Runge-Kutta tableaux, with their order conditions checked when one is made."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import attrs
@@ -10,8 +10,12 @@ from deis.errors import ArgumentError
 Numbers = tuple[Fraction, ...]
 
 
-def _fractions(values: tuple[str | int, ...]) -> Numbers:
-    return tuple(map(Fraction, values))
+def _fractions(values: Iterable[str | int | Fraction]) -> Numbers:
+    return tuple(Fraction(value) for value in values)
+
+
+def _rows(rows: Iterable[Iterable[str | int | Fraction]]) -> tuple[Numbers, ...]:
+    return tuple(map(_fractions, rows))
 
 
 @attrs.frozen
@@ -23,7 +27,7 @@ class ButcherTableau:
     """
 
     order: int
-    a: tuple[Numbers, ...] = attrs.field(converter=lambda rows: tuple(map(_fractions, rows)))
+    a: tuple[Numbers, ...] = attrs.field(converter=_rows)
     b: Numbers = attrs.field(converter=_fractions)
 
     def __attrs_post_init__(self) -> None:

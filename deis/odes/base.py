@@ -96,7 +96,7 @@ class SemilinearODE(abc.ABC):
         """Coefficient times state: elementwise, or a contraction over :attr:`block_axis`."""
         if self.block_axis is None or not isinstance(coefficient, Tensor) or coefficient.dim() == 0:
             return coefficient * x
-        product = torch.tensordot(coefficient, x, dims=([1], [self.block_axis]))
+        product: Tensor = torch.tensordot(coefficient, x, dims=([1], [self.block_axis]))
         return product.movedim(0, self.block_axis)
 
     def compose(self, a: Tensor, b: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import abc
 import math
-from typing import ClassVar
 
 import attrs
 import torch
@@ -80,7 +79,8 @@ class HochbruckOstermann(Problem):
 
     Central differences on ``size`` inner points are exact in space for this solution; the discrete sine transform makes
     L diagonal: L_k = -(4 / dx^2) sin^2(k pi dx / 2). The state holds sine coefficients; :meth:`to_points` and
-    :meth:`to_sine` change between them and values. Source: Hochbruck and Ostermann, SIAM J. Numer. Anal. 43 (2005), 6.1.
+    :meth:`to_sine` change between them and values. Source: Hochbruck and
+    Ostermann, SIAM J. Numer. Anal. 43 (2005), section 6.1.
 
     :param size: number of inner points.
     """

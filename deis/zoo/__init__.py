@@ -1,0 +1,5 @@
+"""Models that ship with the package: ``load("digits")`` is trained, ``load("digits-exact")`` has a closed form."""
+
+from deis.zoo.models import MODELS, DigitsExact, DigitsModel, Model, load
+
+__all__ = ["MODELS", "DigitsExact", "DigitsModel", "Model", "load"]

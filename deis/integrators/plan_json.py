@@ -1,0 +1,96 @@
+"""Plans as JSON: every number, the splitting and the provenance."""
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deis.errors import ArgumentError
+from deis.integrators.plan import HERE, Coefficient, Plan, Row, Stage, Step
+
+_FORMAT = "deis-plan-1"
+
+
+def plan_to_json(plan: Plan) -> str:
+    """The plan as JSON text; numbers are written so that they read back exactly.
+
+    >>> from deis import DiagonalODE, ExponentialEuler
+    >>> ode = DiagonalODE(-1.0, lambda t, x: x)
+    >>> plan = ExponentialEuler().plan(ode, torch.tensor([0.0, 1.0], dtype=torch.float64))
+    >>> plan_from_json(plan_to_json(plan)) == plan
+    True
+    """
+    return json.dumps(
+        {
+            "format": _FORMAT,
+            "splitting": plan.splitting,
+            "provenance": dict(plan.provenance),
+            "steps": [_dump_step(step) for step in plan.steps],
+        },
+        indent=1,
+    )
+
+
+def plan_from_json(text: str) -> Plan:
+    """The plan that :func:`plan_to_json` wrote.
+
+    :raises ArgumentError: if the text is not such a plan; what is wrong is named.
+    """
+    try:
+        data = json.loads(text)
+        if data["format"] != _FORMAT:
+            raise ArgumentError("plan", f"must have the format {_FORMAT!r}", data["format"])
+        return Plan([_load_step(step) for step in data["steps"]], data["splitting"], data["provenance"])
+    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+        trouble = f"{type(error).__name__}: {error}"
+        raise ArgumentError("plan", "must be JSON written by plan_to_json", trouble) from None
+
+
+def _dump_step(step: Step) -> dict[str, Any]:
+    return {
+        "start": step.start,
+        "end": step.end,
+        "stages": [{"time": stage.time, "row": _dump_row(stage.row)} for stage in step.stages],
+        "advance": _dump_row(step.advance),
+        "correct": step.correct and _dump_row(step.correct),
+        "error": step.error and _dump_row(step.error),
+        "noise": None if step.noise is None else _dump(step.noise),
+    }
+
+
+def _load_step(data: dict[str, Any]) -> Step:
+    return Step(
+        float(data["start"]),
+        float(data["end"]),
+        [Stage(float(stage["time"]), _load_row(stage["row"])) for stage in data["stages"]],
+        _load_row(data["advance"]),
+        correct=data["correct"] and _load_row(data["correct"]),
+        error=data["error"] and _load_row(data["error"]),
+        noise=None if data["noise"] is None else _load(data["noise"]),
+    )
+
+
+def _dump_row(row: Row) -> list[Any]:
+    return [] if row is HERE else [_dump(c) for c in row.coefficients()]
+
+
+def _load_row(data: list[Any]) -> Row:
+    return Row(_load(data[0]), map(_load, data[1:])) if data else HERE
+
+
+def _dump(c: Coefficient) -> Any:
+    if isinstance(c, Tensor):
+        c = c.detach()
+        if c.is_complex():
+            return {"complex": torch.view_as_real(c).tolist()}
+        return {"real": c.tolist()}
+    return {"complex": [c.real, c.imag]} if isinstance(c, complex) else c
+
+
+def _load(data: Any) -> Coefficient:
+    if not isinstance(data, dict):
+        return float(data)
+    if "complex" in data:
+        return torch.view_as_complex(torch.tensor(data["complex"], dtype=torch.float64))
+    return torch.tensor(data["real"], dtype=torch.float64)

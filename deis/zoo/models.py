@@ -1,0 +1,103 @@
+"""The front door of the zoo: models by name, as probability-flow ODEs."""
+
+import abc
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.diffusion.guidance import ClassifierFree, Labelled
+from deis.diffusion.mixture import GaussianMixture
+from deis.diffusion.ode import ProbabilityFlowODE
+from deis.diffusion.schedules import NoiseSchedule, VPLinear
+from deis.errors import ArgumentError, CapabilityError
+from deis.fields import is_integer, is_number
+from deis.registry import Registry
+from deis.zoo.weights import load_images, load_unet
+
+MODELS: "Registry[Model]" = Registry("model")
+
+
+def load(name: str) -> "Model":
+    """The model called ``name``.
+
+    :raises UnknownNameError: if there is none; near misses are shown.
+
+    >>> load("digits-exact").shape
+    (1, 8, 8)
+    """
+    return MODELS.create(name)
+
+
+class Model(abc.ABC):
+    """A diffusion model with what is needed to sample it and to judge the samples."""
+
+    shape: ClassVar[tuple[int, ...]]
+    classes: ClassVar[int]
+    schedule: ClassVar[NoiseSchedule]
+    dtype: ClassVar[torch.dtype]
+    """Precision in which the model is meant to be sampled."""
+
+    def ode(self, label: int | None = None, guidance: float = 1.0) -> ProbabilityFlowODE:
+        """The probability-flow ODE.
+
+        :param label: class of all samples; None for any.
+        :param guidance: strength of classifier-free guidance; 1 is none.
+        :raises ArgumentError: if the label does not exist, or guidance is asked for without one.
+        """
+        if label is not None and not (is_integer(label) and 0 <= label < self.classes):
+            raise ArgumentError("label", f"must be a whole number from 0 to {self.classes - 1}", label)
+        if not is_number(guidance) or guidance < 0:
+            raise ArgumentError("guidance", "must be a number of at least 0", guidance)
+        if guidance != 1 and label is None:
+            raise ArgumentError("guidance", "must be 1 without a label", guidance, "give a label")
+        return self._ode(label, guidance)
+
+    def images(self, x: Tensor) -> Tensor:
+        """Grey levels in [0, 1], shape (B, 8, 8), of states (B, 1, 8, 8)."""
+        return ((x.float().squeeze(1) + 1) / 2).clamp(0, 1)
+
+    @abc.abstractmethod
+    def _ode(self, label: int | None, guidance: float) -> ProbabilityFlowODE: ...
+
+
+@MODELS.register("digits")
+@attrs.frozen
+class DigitsModel(Model):
+    """A class-conditional U-Net trained on the 8 by 8 digits of scikit-learn (linear VP, continuous time, eps)."""
+
+    shape: ClassVar[tuple[int, ...]] = (1, 8, 8)
+    classes: ClassVar[int] = 10
+    schedule: ClassVar[NoiseSchedule] = VPLinear()
+    dtype: ClassVar[torch.dtype] = torch.float32
+
+    def _ode(self, label: int | None, guidance: float) -> ProbabilityFlowODE:
+        unet = load_unet()
+
+        def network(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+            value: Tensor = unet(x.float(), t.float(), labels)
+            return value.to(x.dtype)
+
+        null = self.classes
+        if label is None or guidance == 1:
+            return ProbabilityFlowODE(self.schedule, Labelled(network, null if label is None else label))
+        return ProbabilityFlowODE(self.schedule, ClassifierFree(network, label, guidance, null))
+
+
+@MODELS.register("digits-exact")
+@attrs.frozen
+class DigitsExact(Model):
+    """The digits of scikit-learn, each blurred by a standard deviation of 0.1, with the exact eps (linear VP)."""
+
+    shape: ClassVar[tuple[int, ...]] = (1, 8, 8)
+    classes: ClassVar[int] = 10
+    schedule: ClassVar[NoiseSchedule] = VPLinear()
+    dtype: ClassVar[torch.dtype] = torch.float64
+
+    def _ode(self, label: int | None, guidance: float) -> ProbabilityFlowODE:
+        if guidance != 1:
+            raise CapabilityError("digits-exact knows each class exactly and takes no guidance; leave guidance at 1")
+        images, labels = load_images()
+        chosen = images if label is None else images[labels == label]
+        return GaussianMixture(chosen.double(), std=0.1).ode(self.schedule)
