@@ -28,7 +28,7 @@ from deis.errors import (
     OutputError,
     UnknownNameError,
 )
-from deis.grids import GRIDS, CosineGrid, GridFamily, IntegerGrid, PowerGrid, TimeGrid, make_grid
+from deis.grids import GRIDS, CosineGrid, GridFamily, IntegerGrid, PowerGrid, TimeGrid, as_times, make_grid
 from deis.integrators import (
     INTEGRATORS,
     IPNDM,
@@ -59,7 +59,7 @@ from deis.odes import (
     ProtheroRobinson,
     SemilinearODE,
 )
-from deis.solve import Solution, iterate, solve
+from deis.solve import Solution, iterate, make_plan, solve
 from deis.version import __version__
 
 __all__ = [
@@ -117,10 +117,12 @@ __all__ = [
     "VPCosine",
     "VPLinear",
     "__version__",
+    "as_times",
     "convert",
     "drive",
     "iterate",
     "make_grid",
+    "make_plan",
     "march",
     "plan_from_json",
     "plan_to_json",

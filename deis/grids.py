@@ -76,6 +76,21 @@ class TimeGrid:
         return len(self.times)
 
 
+def as_times(times: "Times") -> Tensor:
+    """Strictly monotone float64 times, shape (intervals + 1,), from a grid, a tensor or numbers.
+
+    A float64 tensor is returned as it is, with its gradient.
+
+    :raises ArgumentError: if the times are not strictly monotone.
+    """
+    grid = times if isinstance(times, TimeGrid) else TimeGrid(times)
+    return times if isinstance(times, Tensor) and times.dtype == torch.float64 else grid.tensor()
+
+
+Times = TimeGrid | Tensor | Iterable[float]
+"""What a grid can be given as."""
+
+
 class GridFamily(abc.ABC):
     """Makes a grid of any number of intervals on the domain of an ODE.
 

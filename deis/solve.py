@@ -1,20 +1,19 @@
 """solve and iterate: a plan is made, and the one loop is driven by the ODE's nonlinearity."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import attrs
 import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError, NetworkError, NonFiniteError
-from deis.grids import TimeGrid
+from deis.grids import TimeGrid, Times
 from deis.integrators.base import INTEGRATORS, BlackBox, Integrator
 from deis.integrators.plan import Plan
 from deis.loop import Ask, Noise, Reached, accumulation_dtype, drive, march
 from deis.odes.base import SemilinearODE
-
-Times = TimeGrid | Tensor | Iterable[float]
+from deis.version import __version__
 
 
 @attrs.frozen(eq=False)
@@ -145,6 +144,21 @@ def iterate(
     return drive(march(plan, form.apply, x0, noise), Evaluator(form))
 
 
+def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) -> Plan:
+    """The plan of an integrator on one ODE and one grid, with its provenance.
+
+    :raises ArgumentError: for times that are not monotone or leave the domain.
+    :raises CapabilityError: if the ODE lacks something that the integrator needs.
+
+    >>> from deis import DiagonalODE
+    >>> make_plan(DiagonalODE(-1.0, lambda t, x: x), [0.0, 0.5, 1.0], "tab1").nfe
+    2
+    """
+    method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
+    plan = method.plan(ode, as_grid(ode, times))
+    return attrs.evolve(plan, provenance={"integrator": repr(method), "ode": repr(ode), "deis": __version__})
+
+
 def as_grid(ode: SemilinearODE, times: Times) -> TimeGrid:
     """A grid inside the ODE's domain."""
     grid = times if isinstance(times, TimeGrid) else TimeGrid(times)
@@ -159,7 +173,7 @@ def prepare(
     if not isinstance(method, Integrator | Plan):
         raise ArgumentError("integrator", "must be an integrator, the name of one, or a plan", method)
     with torch.inference_mode(False):
-        plan = method if isinstance(method, Plan) else method.plan(ode, grid.tensor())
+        plan = method if isinstance(method, Plan) else make_plan(ode, grid, method)
     if plan.times != grid.times:
         raise ArgumentError("times", "must be those that the plan was made for", grid.times, f"use {plan.times}")
     check_state(x0, plan.is_complex)

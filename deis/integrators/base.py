@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deis.errors import ArgumentError, CapabilityError
 from deis.fields import is_integer
+from deis.grids import Times
 from deis.integrators.plan import Plan
 from deis.odes.base import SemilinearODE
 from deis.registry import Registry
@@ -38,11 +39,12 @@ class Integrator(abc.ABC):
     """Paper and equation."""
 
     @abc.abstractmethod
-    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+    def plan(self, ode: SemilinearODE, times: Times) -> Plan:
         """Coefficients of every step.
 
         :param ode: the problem.
-        :param times: strictly monotone float64 times, shape (intervals + 1,).
+        :param times: a grid, or strictly monotone times; :func:`~deis.grids.as_times` makes a tensor of either.
+        :raises ArgumentError: if the times are not strictly monotone.
         :raises CapabilityError: if the ODE lacks something that the method needs.
         """
 
@@ -81,7 +83,7 @@ class Integrator(abc.ABC):
 class BlackBox(Integrator):
     """A method that makes its steps as it goes: it has no plan, and brings its own loop."""
 
-    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+    def plan(self, ode: SemilinearODE, times: Times) -> Plan:
         """Not available.
 
         :raises CapabilityError: always.

@@ -1,8 +1,8 @@
 """The explicit Euler method, which ignores that L is known."""
 
 import attrs
-from torch import Tensor
 
+from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.odes.base import SemilinearODE
@@ -16,7 +16,8 @@ class Euler(Integrator):
     order = 1
     source = "Euler (1768)"
 
-    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+    def plan(self, ode: SemilinearODE, times: Times) -> Plan:
+        times = as_times(times)
         s, t = times[:-1], times[1:]
         linear = ode.linear(s)
         h = (t - s).reshape(-1, *[1] * (linear.dim() - 1))

@@ -1,8 +1,8 @@
 """The exponential Euler method; on the eps splitting it is DDIM."""
 
 import attrs
-from torch import Tensor
 
+from deis.grids import Times
 from deis.integrators.base import INTEGRATORS, Integrator
 from deis.integrators.plan import Plan
 from deis.integrators.polynomial import PolynomialEIAB
@@ -22,5 +22,5 @@ class ExponentialEuler(Integrator):
     order = 1
     source = "arXiv 2010.02502, eq. 13; arXiv 2204.13902, prop. 2"
 
-    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+    def plan(self, ode: SemilinearODE, times: Times) -> Plan:
         return PolynomialEIAB(predict=self.predict, steps=1).plan(ode, times)

@@ -1,9 +1,9 @@
 """Improved pseudo linear multistep: Adams-Bashforth numbers of equal steps, whatever the grid."""
 
 import attrs
-from torch import Tensor
 
 from deis.fields import integer_in
+from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.odes.base import SemilinearODE
@@ -34,7 +34,8 @@ class IPNDM(Integrator):
     def order(self) -> int:  # type: ignore[override]
         return min(self.steps, 2)
 
-    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+    def plan(self, ode: SemilinearODE, times: Times) -> Plan:
+        times = as_times(times)
         s, t = times[:-1], times[1:]
         states = unstack(ode.transition(t, s), 1)
         frozen = unstack(ode.weights(s, t, s[:, None])[:, 0], 1)

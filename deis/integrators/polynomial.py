@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from deis.fields import boolean, integer_in, one_of
+from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, lookback, unstack
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.integrators.starting import extra_evaluations, starting_step
@@ -63,7 +64,8 @@ class PolynomialEIAB(Integrator):
         extra = [extra_evaluations(n + 1, self._target) for n in range(min(intervals, self._starting))]
         return intervals + sum(extra)
 
-    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+    def plan(self, ode: SemilinearODE, times: Times) -> Plan:
+        times = as_times(times)
         form = ode if self.predict is None else ode.split(self.predict)
         form.clock(self.clock)  # a missing clock is found before any work
         intervals = len(times) - 1

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from deis.fields import one_of
+from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.numerics.derivative import derivative
@@ -52,7 +53,8 @@ class RhoRungeKutta(Integrator):
     def evaluations_per_step(self) -> int:  # type: ignore[override]
         return self._method.stages
 
-    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+    def plan(self, ode: SemilinearODE, times: Times) -> Plan:
+        times = as_times(times)
         hand = ode.clock(self.clock)
         method = self._method
         clock = hand.of(times)

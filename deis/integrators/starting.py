@@ -24,13 +24,14 @@ def starting_step(ode: SemilinearODE, clock: str, times: Tensor, n: int, target:
     """Step ``n`` of the grid ``times`` with a polynomial through ``target`` nodes: local error O(h^{target+1})."""
     start, end = times[n], times[n + 1]
     grid = times[: n + 1].flip(0)  # newest first
-    stages, inner = [Stage(float(start))], times.new_empty(0)
+    points = times.tolist()
+    stages, inner = [Stage(points[n])], times.new_empty(0)
     for count in range(1, max(target - n - 1, 0) + 1):
         fresh = _between(ode, clock, start, end, count)
         rows = [_row(ode, clock, start, t, grid, inner, len(stages), i) for i, t in enumerate(fresh)]
-        stages += [Stage(float(t), row) for t, row in zip(fresh, rows, strict=True)]
+        stages += [Stage(t, row) for t, row in zip(fresh.tolist(), rows, strict=True)]
         inner = fresh
-    return Step(float(start), float(end), stages, _row(ode, clock, start, end, grid, inner, len(stages)))
+    return Step(points[n], points[n + 1], stages, _row(ode, clock, start, end, grid, inner, len(stages)))
 
 
 def _between(ode: SemilinearODE, clock: str, start: Tensor, end: Tensor, count: int) -> Tensor:

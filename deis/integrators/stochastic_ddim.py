@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deis.errors import ArgumentError
 from deis.fields import number_in, one_of
+from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.odes.base import SemilinearODE
@@ -36,7 +37,8 @@ class StochasticDDIM(Integrator):
         if self.law == "ddim" and self.eta > 1:
             raise ArgumentError("eta", "must be at most 1 under the law 'ddim'", self.eta, "or choose law='sde'")
 
-    def plan(self, ode: SemilinearODE, times: Tensor) -> Plan:
+    def plan(self, ode: SemilinearODE, times: Times) -> Plan:
+        times = as_times(times)
         form = ode.split("eps")
         alpha, sigma = form.marginal(times)
         rho = sigma / alpha

@@ -16,8 +16,8 @@ def invert(function: Callable[[Tensor], Tensor], values: Tensor, low: float, hig
     ``function`` is monotone (rising or falling) and elementwise; ``values`` outside its range give the nearer end.
     The result is differentiable in ``values`` (implicit function theorem).
 
-    >>> invert(torch.exp, torch.tensor([1.0, 2.0], dtype=torch.float64), -1.0, 1.0)
-    tensor([0.0000, 0.6931], dtype=torch.float64)
+    >>> invert(torch.exp, torch.tensor([2.0, 0.5], dtype=torch.float64), -1.0, 1.0)
+    tensor([ 0.6931, -0.6931], dtype=torch.float64)
     """
     with torch.no_grad():
         ends = function(torch.tensor([low, high], dtype=torch.float64))

@@ -43,7 +43,7 @@ class SemilinearODE(abc.ABC):
     4. :meth:`nonlinearity`: N. One call is one function evaluation (NFE). Only this method sees the state.
 
     Times in 2 and 3 are float64 tensors of any shape (n...); coefficients are float64 or complex128 of shape
-    (n..., *c), with c = () for a scalar L, the trailing state shape for a diagonal L, and (d, d) for a matrix L
+    ``(n..., *c)``, with c = () for a scalar L, the trailing state shape for a diagonal L, and (d, d) for a matrix L
     acting on the axis :attr:`block_axis` of the state. Everything below the four has a default.
     """
 
@@ -52,18 +52,18 @@ class SemilinearODE(abc.ABC):
 
     @abc.abstractmethod
     def linear(self, t: Tensor) -> Tensor:
-        """L(t), shape (n..., *c)."""
+        """L(t), shape ``(n..., *c)``."""
 
     @abc.abstractmethod
     def transition(self, t: Tensor, s: Tensor) -> Tensor:
-        """Psi(t, s), shape (n..., *c), with Psi(t, s) Psi(s, r) = Psi(t, r) and Psi(t, t) = I."""
+        """Psi(t, s), shape ``(n..., *c)``, with Psi(t, s) Psi(s, r) = Psi(t, r) and Psi(t, t) = I."""
 
     @abc.abstractmethod
     def nonlinearity(self, t: float, x: Tensor) -> Tensor:
         """N(t, x), of the shape, dtype and device of ``x``."""
 
     def weight(self, t: Tensor) -> Tensor:
-        """G(t), shape (n..., *c) or (n...) for a scalar G."""
+        """G(t), shape ``(n..., *c)`` or (n...) for a scalar G."""
         return torch.ones_like(t)
 
     @property
@@ -112,7 +112,7 @@ class SemilinearODE(abc.ABC):
         :param s: starts, shape (n,).
         :param t: ends, shape (n,).
         :param nodes: times of the nodes, shape (n, k).
-        :returns: shape (n, k, *c), to a relative 1e-12: Gauss-Legendre with panels doubled until two agree.
+        :returns: shape ``(n, k, *c)``, to a relative 1e-12: Gauss-Legendre with panels doubled until two agree.
         :raises DeisError: if they do not agree with 1024 panels.
         """
         hand = self.clock(clock)
@@ -138,7 +138,7 @@ class SemilinearODE(abc.ABC):
 
 
 def contract(weighted_basis: Tensor, kernel: Tensor) -> Tensor:
-    """sum_m b[..., k, m] kernel[..., m, *c], shape (..., k, *c)."""
+    """sum_m b[..., k, m] kernel[..., m, *c], shape ``(..., k, *c)``."""
     batch = weighted_basis.dim() - 2
     flat = kernel.flatten(batch + 1) if kernel.dim() > batch + 1 else kernel[..., None]
     total = weighted_basis.to(flat.dtype) @ flat

@@ -39,6 +39,11 @@ def as_domain(value: tuple[float, float]) -> tuple[float, float]:
     return start, end
 
 
+def brief(matrix: Tensor) -> str:
+    """A number, or the shape of a larger tensor."""
+    return str(matrix.item()) if matrix.dim() == 0 else f"<{' x '.join(map(str, matrix.shape))}>"
+
+
 class _ConstantODE(SemilinearODE):
     """What scalar, diagonal and dense constant linear parts share."""
 
@@ -85,8 +90,8 @@ class DiagonalODE(_ConstantODE):
     tensor([0.1353], dtype=torch.float64)
     """
 
-    matrix: Tensor = attrs.field(converter=as_coefficient)
-    function: Nonlinearity
+    matrix: Tensor = attrs.field(converter=as_coefficient, repr=brief)
+    function: Nonlinearity = attrs.field(repr=False)
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
 
 
@@ -101,8 +106,8 @@ class DenseODE(_ConstantODE):
 
     block_axis: ClassVar[int] = -1
 
-    matrix: Tensor = attrs.field(converter=as_coefficient)
-    function: Nonlinearity
+    matrix: Tensor = attrs.field(converter=as_coefficient, repr=brief)
+    function: Nonlinearity = attrs.field(repr=False)
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
 
     def __attrs_post_init__(self) -> None:
