@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class DeisError(Exception):
@@ -21,6 +22,9 @@ class ArgumentError(DeisError, ValueError):
         self.argument, self.rule, self.value, self.fix = argument, rule, value, fix
         super().__init__(f"{argument} {rule}, got {value!r}" + (f"; {fix}" if fix else ""))
 
+    def __reduce__(self) -> tuple[Any, ...]:  # errors travel between processes
+        return type(self), (self.argument, self.rule, self.value, self.fix)
+
 
 class UnknownNameError(DeisError, LookupError):
     """A name is not among the known ones; near misses are shown.
@@ -36,6 +40,9 @@ class UnknownNameError(DeisError, LookupError):
         near = sorted(difflib.get_close_matches(str(name), self.known, n=4, cutoff=0.6))
         hint = f"near it: {', '.join(near)}" if near else f"known: {', '.join(self.known)}"
         super().__init__(f"no {kind} named {name!r}; {hint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.kind, self.name, self.known)
 
 
 class CapabilityError(DeisError, TypeError):

@@ -1,6 +1,7 @@
 """Validators for attrs fields whose messages read well."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,7 +17,7 @@ def is_integer(value: object) -> bool:
 
 def is_number(value: object) -> bool:
     """Whether ``value`` is a finite real number (True and False are not)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def integer_in(low: int, high: int) -> Validator:
@@ -50,6 +51,18 @@ def one_of(known: Iterable[str], *, optional: bool = False) -> Validator:
             raise UnknownNameError(attribute.name, value, names)
 
     return validate
+
+
+def is_callable(instance: Any, attribute: Any, value: Any) -> None:
+    """Accept what can be called."""
+    if not callable(value):
+        raise ArgumentError(attribute.name, "must be callable", value)
+
+
+def text(instance: Any, attribute: Any, value: Any) -> None:
+    """Accept names."""
+    if not isinstance(value, str):
+        raise ArgumentError(attribute.name, "must be a name", value)
 
 
 def boolean(instance: Any, attribute: Any, value: Any) -> None:

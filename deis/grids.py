@@ -3,8 +3,9 @@
 import abc
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import pairwise
+from numbers import Real
 
 import attrs
 import torch
@@ -18,10 +19,18 @@ from deis.registry import Registry
 GRIDS: "Registry[GridFamily]" = Registry("grid")
 
 
+def _is_time(value: object) -> bool:
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real or (isinstance(value, Tensor) and value.is_floating_point())
+
+
 def _times(values: "Iterable[float] | Tensor") -> tuple[float, ...]:
     try:
-        points = tuple(float(v) for v in (values.tolist() if isinstance(values, Tensor) else values))
-    except (TypeError, ValueError):
+        given = tuple(values.tolist() if isinstance(values, Tensor) else values)
+        if isinstance(values, bytes | Set | Mapping) or not all(map(_is_time, given)):
+            raise TypeError
+        points = tuple(map(float, given))
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError("times", "must be numbers", values) from None
     if len(points) < 2:
         raise ArgumentError("times", "must hold at least two times", points)

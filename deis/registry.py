@@ -80,11 +80,20 @@ class Registry(Generic[T]):
             raise ArgumentError(self.kind, "must be a name", text, f"one of {', '.join(self)}")
         name, *pairs = text.split(":")
         entry = self[name]
-        chosen = {**entry.preset, **dict(map(_parse, pairs)), **options}
+        chosen = {**entry.preset, **_parse_all(pairs), **options}
         for option in chosen:
             if option not in entry.options():
                 raise UnknownNameError(f"option of {name!r}", option, entry.options())
         return entry.cls(**chosen)
+
+
+def _parse_all(pairs: list[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for option, value in map(_parse, pairs):
+        if option in given:
+            raise ArgumentError(option, "must be given once", given[option])
+        given[option] = value
+    return given
 
 
 def _parse(pair: str) -> tuple[str, Any]:
@@ -98,7 +107,7 @@ def _literal(text: str) -> Any:
     words = {"true": True, "on": True, "false": False, "off": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]
-    for kind in (int, float):
+    for kind in (int, float, complex):
         try:
             return kind(text)
         except ValueError:

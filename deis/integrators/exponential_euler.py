@@ -2,6 +2,7 @@
 
 import attrs
 
+from deis.fields import text
 from deis.grids import Times
 from deis.integrators.base import INTEGRATORS, Integrator
 from deis.integrators.plan import Plan
@@ -17,7 +18,7 @@ class ExponentialEuler(Integrator):
     :param predict: splitting of the ODE; None for its own.
     """
 
-    predict: str | None = None
+    predict: str | None = attrs.field(default=None, validator=attrs.validators.optional(text))
 
     order = 1
     source = "arXiv 2010.02502, eq. 13; arXiv 2204.13902, prop. 2"

@@ -7,7 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from deis.fields import boolean, integer_in, one_of
+from deis.fields import boolean, integer_in, one_of, text
 from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, lookback, unstack
 from deis.integrators.plan import Plan, Row, Stage, Step
@@ -45,8 +45,8 @@ class PolynomialEIAB(Integrator):
     :param lower_final: use fewer points in the last steps.
     """
 
-    predict: str | None = None
-    clock: str = "t"
+    predict: str | None = attrs.field(default=None, validator=attrs.validators.optional(text))
+    clock: str = attrs.field(default="t", validator=text)
     steps: int = attrs.field(default=4, validator=integer_in(1, 6))
     corrector: bool = attrs.field(default=False, validator=boolean)
     start: str = attrs.field(default="ramp", validator=one_of(["ramp", "runge-kutta"]))

@@ -6,7 +6,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from deis.fields import one_of
+from deis.fields import one_of, text
 from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.plan import Plan, Row, Stage, Step
@@ -37,7 +37,7 @@ class RhoRungeKutta(Integrator):
     """
 
     tableau: str = attrs.field(default="kutta3", validator=one_of(TABLEAUX))
-    clock: str = "rho"
+    clock: str = attrs.field(default="rho", validator=text)
 
     source = "arXiv 2204.13902, section 3.3 and appendix"
 

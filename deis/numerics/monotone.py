@@ -34,4 +34,5 @@ def invert(function: Callable[[Tensor], Tensor], values: Tensor, low: float, hig
         root = torch.where(slope == 0, root, root - (function(root) - bounded) / slope).clamp(low, high)
     if not values.requires_grad:
         return root
-    return root + (values - values.detach()) / slope
+    inside = (values >= ends.min()) & (values <= ends.max()) & (slope != 0)
+    return root + (values - values.detach()) * torch.where(inside, 1 / slope, 0.0)

@@ -16,7 +16,7 @@ def phi(order: int, z: Tensor) -> Tensor:
     """phi_0 ... phi_order of a scalar or diagonal ``z``, elementwise.
 
     :param z: float64 or complex128, any shape.
-    :returns: shape (order + 1, *z.shape); relative error of about 1e-15.
+    :returns: shape (order + 1, *z.shape); relative error of about 1e-15 (order 8: 1e-13).
 
     >>> phi(2, torch.zeros((), dtype=torch.float64))
     tensor([1.0000, 1.0000, 0.5000], dtype=torch.float64)

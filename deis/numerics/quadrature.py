@@ -10,7 +10,8 @@ from torch import Tensor
 @cache
 def _rule(points: int) -> tuple[Tensor, Tensor]:
     nodes, weights = np.polynomial.legendre.leggauss(points)
-    return torch.from_numpy(nodes), torch.from_numpy(weights)
+    with torch.inference_mode(False):  # kept for later calls, which may need gradients
+        return torch.from_numpy(nodes), torch.from_numpy(weights)
 
 
 def panel_rule(edges: Tensor, points: int) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ def _rows(rows: Iterable[Iterable[str | int | Fraction]]) -> tuple[Numbers, ...]
 class ButcherTableau:
     """Coefficients of an explicit Runge-Kutta method, as exact fractions.
 
-    :raises ArgumentError: if the shape is not that of an explicit method, if c_i differs from sum_j a_ij, or if an
+    :raises ArgumentError: if the shape is not that of an explicit method, or if an
         order condition up to ``order`` fails (Hairer, Norsett and Wanner, Solving ODEs I, section II.2).
     """
 

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError
+from deis.fields import is_callable, is_number
 from deis.numerics.lagrange import monomials
 from deis.numerics.phi import phi, phi_dense
 from deis.odes.base import SemilinearODE
@@ -21,22 +23,21 @@ def as_coefficient(value: object) -> Tensor:
 
     :raises ArgumentError: if it is not numeric or not finite.
     """
-    try:
-        tensor = torch.as_tensor(value, device="cpu")
+    try:  # numpy reads Python numbers in double precision, torch in its default precision
+        tensor = torch.as_tensor(value if isinstance(value, Tensor) else np.asarray(value), device="cpu")
         tensor = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
     except (TypeError, ValueError, RuntimeError):
-        raise ArgumentError("linear", "must be a number or a tensor of numbers", value) from None
+        raise ArgumentError("matrix", "must be a number or a tensor of numbers", value) from None
     if not tensor.isfinite().all():
-        raise ArgumentError("linear", "must be finite", value)
+        raise ArgumentError("matrix", "must be finite", value)
     return tensor
 
 
 def as_domain(value: tuple[float, float]) -> tuple[float, float]:
     """Two different finite times."""
-    start, end = map(float, value)
-    if not (math.isfinite(start) and math.isfinite(end) and start != end):
+    if not isinstance(value, tuple | list) or len(value) != 2 or not all(map(is_number, value)) or value[0] == value[1]:
         raise ArgumentError("domain", "must be two different finite times", value)
-    return start, end
+    return float(value[0]), float(value[1])
 
 
 def brief(matrix: Tensor) -> str:
@@ -52,7 +53,7 @@ class _ConstantODE(SemilinearODE):
     domain: tuple[float, float]
 
     def linear(self, t: Tensor) -> Tensor:
-        return self.matrix.expand(*t.shape, *self.matrix.shape)
+        return self.matrix.expand((*t.shape, *self.matrix.shape))
 
     def transition(self, t: Tensor, s: Tensor) -> Tensor:
         return self._phi(0, t - s)[0]
@@ -91,7 +92,7 @@ class DiagonalODE(_ConstantODE):
     """
 
     matrix: Tensor = attrs.field(converter=as_coefficient, repr=brief)
-    function: Nonlinearity = attrs.field(repr=False)
+    function: Nonlinearity = attrs.field(repr=False, validator=is_callable)
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
 
 
@@ -107,7 +108,7 @@ class DenseODE(_ConstantODE):
     block_axis: ClassVar[int] = -1
 
     matrix: Tensor = attrs.field(converter=as_coefficient, repr=brief)
-    function: Nonlinearity = attrs.field(repr=False)
+    function: Nonlinearity = attrs.field(repr=False, validator=is_callable)
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
 
     def __attrs_post_init__(self) -> None:

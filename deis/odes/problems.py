@@ -1,13 +1,16 @@
 """Problems with known solutions, to measure integrators on."""
 
 import abc
+import cmath
 import math
+from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
-from deis.fields import integer_in
+from deis.errors import ArgumentError
+from deis.fields import integer_in, is_number
 from deis.odes.base import SemilinearODE
 from deis.odes.constant import DiagonalODE, as_coefficient, as_domain
 from deis.registry import Registry
@@ -28,6 +31,21 @@ class Problem(abc.ABC):
         """The solution at time ``t``, float64 or complex128."""
 
 
+def _rate(instance: Any, attribute: Any, value: Any) -> None:
+    if (
+        not isinstance(value, int | float | complex)
+        or isinstance(value, bool)
+        or value == 0
+        or not cmath.isfinite(value)
+    ):
+        raise ArgumentError("lam", "must be a finite number other than 0", value)
+
+
+def _negative(instance: Any, attribute: Any, value: Any) -> None:
+    if not is_number(value) or value >= 0:
+        raise ArgumentError("lam", "must be a finite number below 0", value)
+
+
 @PROBLEMS.register("bernoulli")
 @PROBLEMS.register("bernoulli-complex", lam=3j)
 @attrs.frozen(eq=False)
@@ -37,7 +55,7 @@ class Bernoulli(Problem):
     :param lam: real or complex rate, not 0.
     """
 
-    lam: complex = 2.0
+    lam: complex = attrs.field(default=2.0, validator=_rate)
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
 
     @property
@@ -58,7 +76,7 @@ class ProtheroRobinson(Problem):
     :param lam: rate, negative.
     """
 
-    lam: float = -1e4
+    lam: float = attrs.field(default=-1e4, validator=_negative)
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
 
     @property
