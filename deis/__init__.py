@@ -47,6 +47,7 @@ from deis.integrators import (
     plan_from_json,
     plan_to_json,
 )
+from deis.interop.th_deis import VPSDE, DiscreteVPSDE, get_cos_alpha_fns, get_linear_alpha_fns, get_sampler
 from deis.loop import Ask, Reached, drive, march
 from deis.odes import (
     PROBLEMS,
@@ -71,6 +72,7 @@ __all__ = [
     "PROBLEMS",
     "SCHEDULES",
     "VE",
+    "VPSDE",
     "ArgumentError",
     "Ask",
     "Bernoulli",
@@ -82,6 +84,7 @@ __all__ = [
     "DenseODE",
     "DiagonalODE",
     "DiscreteVP",
+    "DiscreteVPSDE",
     "Dopri5",
     "Euler",
     "ExponentialEuler",
@@ -120,6 +123,9 @@ __all__ = [
     "as_times",
     "convert",
     "drive",
+    "get_cos_alpha_fns",
+    "get_linear_alpha_fns",
+    "get_sampler",
     "iterate",
     "make_grid",
     "make_plan",

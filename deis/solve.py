@@ -1,5 +1,6 @@
 """solve and iterate: a plan is made, and the one loop is driven by the ODE's nonlinearity."""
 
+import cmath
 import time
 from collections.abc import Iterator
 
@@ -7,10 +8,10 @@ import attrs
 import torch
 from torch import Tensor
 
-from deis.errors import ArgumentError, NetworkError, NonFiniteError
+from deis.errors import ArgumentError, DeisError, NetworkError, NonFiniteError
 from deis.grids import TimeGrid, Times
 from deis.integrators.base import INTEGRATORS, BlackBox, Integrator
-from deis.integrators.plan import Plan
+from deis.integrators.plan import Coefficient, Plan
 from deis.loop import Ask, Noise, Reached, accumulation_dtype, drive, march
 from deis.odes.base import SemilinearODE
 from deis.version import __version__
@@ -35,6 +36,9 @@ class Solution:
     seconds_in_solver: float
     plan: Plan | None
     """None for methods that make their steps as they go."""
+
+
+_WIDE = {dtype: accumulation_dtype(dtype) for dtype in (torch.float16, torch.bfloat16)}
 
 
 class Evaluator:
@@ -63,7 +67,9 @@ class Evaluator:
                 f"as its state is, got {got} (evaluation {self.nfe + 1}, step {ask.step + 1}, t = {ask.time:g})"
             )
         self._asked.append((ask.step, ask.time))
-        self._sums.append((value.detach() if value.requires_grad else value).sum())  # finite only if all entries are
+        # finite only if all entries are; half precision would overflow
+        entries = value.detach() if value.requires_grad else value
+        self._sums.append(entries.sum(dtype=_WIDE.get(entries.dtype)))
         return value
 
     def check(self, x: Tensor) -> None:
@@ -149,6 +155,7 @@ def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) ->
 
     :raises ArgumentError: for times that are not monotone or leave the domain.
     :raises CapabilityError: if the ODE lacks something that the integrator needs.
+    :raises DeisError: if a coefficient is not finite.
 
     >>> from deis import DiagonalODE
     >>> make_plan(DiagonalODE(-1.0, lambda t, x: x), [0.0, 0.5, 1.0], "tab1").nfe
@@ -156,7 +163,17 @@ def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) ->
     """
     method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
     plan = method.plan(ode, as_grid(ode, times))
+    for step in plan.steps:
+        if not all(map(_is_finite, (c for row in step.rows() for c in row.coefficients()))):
+            raise DeisError(
+                f"{method!r} has no finite coefficients on {type(ode).__name__} from t = {step.start:g} to {step.end:g}; "
+                "the linear part or a clock is singular or overflows there"
+            )
     return attrs.evolve(plan, provenance={"integrator": repr(method), "ode": repr(ode), "deis": __version__})
+
+
+def _is_finite(c: Coefficient) -> bool:
+    return bool(c.isfinite().all()) if isinstance(c, Tensor) else cmath.isfinite(c)
 
 
 def as_grid(ode: SemilinearODE, times: Times) -> TimeGrid:
