@@ -1,20 +1,25 @@
 """Diffusion models as semilinear ODEs."""
 
 from deis.diffusion.discrete import DiscreteVP
+from deis.diffusion.guidance import ClassifierFree, Labelled
+from deis.diffusion.langevin import CriticallyDampedLangevin
 from deis.diffusion.mixture import GaussianMixture
 from deis.diffusion.noise import SampleNoise
 from deis.diffusion.ode import NetworkTime, ProbabilityFlowODE
 from deis.diffusion.predictions import PREDICTIONS, convert
 from deis.diffusion.sampling import sample
-from deis.diffusion.schedules import SCHEDULES, EDM, VE, NoiseSchedule, RectifiedFlow, SubVP, VPCosine, VPLinear
+from deis.diffusion.schedules import EDM, SCHEDULES, VE, NoiseSchedule, RectifiedFlow, SubVP, VPCosine, VPLinear
 
 __all__ = [
     "EDM",
     "PREDICTIONS",
     "SCHEDULES",
     "VE",
+    "ClassifierFree",
+    "CriticallyDampedLangevin",
     "DiscreteVP",
     "GaussianMixture",
+    "Labelled",
     "NetworkTime",
     "NoiseSchedule",
     "ProbabilityFlowODE",

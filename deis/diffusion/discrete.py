@@ -4,7 +4,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from deis.diffusion.schedules import SCHEDULES, _VariancePreserving, _log_alpha_of_lambda
+from deis.diffusion.schedules import SCHEDULES, _log_alpha_of_lambda, _VariancePreserving
 from deis.errors import ArgumentError
 
 
@@ -12,7 +12,7 @@ def _abar(values: object) -> Tensor:
     abar = torch.as_tensor(values, dtype=torch.float64, device="cpu")
     if abar.dim() != 1 or len(abar) < 2:
         raise ArgumentError("alphas_cumprod", "must hold at least two numbers in one row", tuple(abar.shape))
-    if not (0 < abar[-1] and abar[0] < 1 and bool((abar[1:] < abar[:-1]).all())):
+    if not (abar[-1] > 0 and abar[0] < 1 and bool((abar[1:] < abar[:-1]).all())):
         raise ArgumentError("alphas_cumprod", "must fall strictly, between 1 and 0", abar)
     return abar
 

@@ -7,7 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from deis.diffusion.ode import check_network
+from deis.diffusion.ode import check_network, name_of
 from deis.errors import ArgumentError, NetworkError
 from deis.fields import is_integer, is_number
 
@@ -59,7 +59,7 @@ class Labelled:
             [3.]])
     """
 
-    network: LabelledNetwork = attrs.field(validator=check_network)
+    network: LabelledNetwork = attrs.field(validator=check_network, repr=name_of)
     labels: int | Tensor = attrs.field(validator=_labels)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class ClassifierFree:
             [5.]])
     """
 
-    network: LabelledNetwork = attrs.field(validator=check_network)
+    network: LabelledNetwork = attrs.field(validator=check_network, repr=name_of)
     labels: int | Tensor = attrs.field(validator=_labels)
     scale: float = attrs.field(validator=_finite)
     null_label: int = attrs.field(validator=_whole)

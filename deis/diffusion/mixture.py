@@ -15,7 +15,7 @@ from deis.fields import number_in
 class GaussianMixture:
     """sum_k w_k N(means_k, std^2 I); with data points as means, a data set blurred by ``std``.
 
-    :param means: shape (K, *state).
+    :param means: shape ``(K, *state)``.
     :param std: standard deviation of every component, >= 0.
     :param weights: shape (K,), positive, summing to 1; equal by default.
 
@@ -46,17 +46,19 @@ class GaussianMixture:
         return ProbabilityFlowODE(schedule, self.network(schedule), predicts="eps")
 
     def network(self, schedule: NoiseSchedule, predicts: str = "eps") -> Network:
-        """The exact prediction as a function (x, t) of states of shape (B, *state) and times of shape (B,).
+        """The exact prediction as a function (x, t) of states of shape ``(B, *state)`` and times of shape (B,).
 
         All samples are taken to be at the same time. The result is computed in the precision of x (at least float32).
 
         :raises UnknownNameError: if there is no such kind of prediction.
         """
         prediction(predicts)
-        means = self.means.flatten(1)
+        means = self.means.reshape(len(self.means), -1)
         log_weights = self.weights.log()
 
         def exact(x: Tensor, t: Tensor) -> Tensor:
+            if x.shape[1:] != self.means.shape[1:]:
+                raise ArgumentError("x", f"must have shape (B, *{tuple(self.means.shape[1:])})", tuple(x.shape))
             when = t.reshape(-1)[:1].to("cpu", torch.float64)
             alpha, sigma = schedule.alpha(when), schedule.sigma(when)
             variance = alpha**2 * self.std**2 + sigma**2

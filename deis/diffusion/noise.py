@@ -12,6 +12,8 @@ from deis.fields import is_integer
 
 
 def _seeds(values: Iterable[int]) -> tuple[int, ...]:
+    if not isinstance(values, Iterable):
+        raise ArgumentError("seeds", "must be a row of whole numbers", values, "for example range(16)")
     seeds = tuple(values)
     for seed in seeds:
         if not is_integer(seed) or not 0 <= seed < 2**63:
@@ -37,7 +39,7 @@ class SampleNoise:
     def initial(
         self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> Tensor:
-        """Noise to start from, shape (len(seeds), *shape)."""
+        """Noise to start from, shape ``(len(seeds), *shape)``."""
         return self._draw(0, tuple(shape)).to(device, dtype)
 
     def __call__(self, step: int, x: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def sample(
     (torch.Size([5, 2]), 8)
     """
     method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
-    noise = SampleNoise(tuple(seeds))
+    noise = SampleNoise(seeds)
     if isinstance(method, BlackBox):
         if nfe is not None:
             raise ArgumentError("nfe", f"must be None for {method!r}, which chooses its own steps", nfe)

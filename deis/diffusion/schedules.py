@@ -84,18 +84,32 @@ def _span(instance: NoiseSchedule, attribute: object, value: float) -> None:
         raise ArgumentError("t_max", f"must be above t_min = {instance.t_min:g}", value)
 
 
-@SCHEDULES.register("vp-linear")
+def _beta_positive(instance: "_LinearBeta", attribute: object, value: float) -> None:
+    beta = instance.beta_0 + value * (instance.beta_1 - instance.beta_0)
+    if not beta > 0:
+        raise ArgumentError("t_max", f"must lie where beta(t) > 0 (it is {beta:g} there)", value)
+
+
 @attrs.frozen
-class VPLinear(_VariancePreserving):
-    """Variance preserving with beta(t) rising linearly from beta_0 to beta_1 (arXiv 2011.13456, eq. 33)."""
+class _LinearBeta(NoiseSchedule):
+    """Schedules with log alpha = -int beta / 2 and beta(t) = beta_0 + (beta_1 - beta_0) t."""
 
     beta_0: float = attrs.field(default=0.1, validator=number_in(0))
     beta_1: float = attrs.field(default=20.0, validator=number_in(0, open_low=True))
     t_min: float = attrs.field(default=1e-3, validator=number_in(0, open_low=True))
-    t_max: float = attrs.field(default=1.0, validator=[number_in(0, open_low=True), _span])
+    t_max: float = attrs.field(default=1.0, validator=[number_in(0, open_low=True), _span, _beta_positive])
 
     def log_alpha(self, t: Tensor) -> Tensor:
         return -(t**2) * (self.beta_1 - self.beta_0) / 4 - t * self.beta_0 / 2
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return self.log_alpha(t).exp()
+
+
+@SCHEDULES.register("vp-linear")
+@attrs.frozen
+class VPLinear(_LinearBeta, _VariancePreserving):
+    """Variance preserving with beta(t) rising linearly from beta_0 to beta_1 (arXiv 2011.13456, eq. 33)."""
 
     def time_of_lambda(self, lambda_: Tensor) -> Tensor:
         # (beta_1 - beta_0) t^2 + 2 beta_0 t + 4 log alpha = 0, in the form without cancellation
@@ -159,19 +173,8 @@ class VE(NoiseSchedule):
 
 @SCHEDULES.register("sub-vp")
 @attrs.frozen
-class SubVP(NoiseSchedule):
+class SubVP(_LinearBeta):
     """Sub-variance preserving: alpha as linear VP, sigma = 1 - alpha^2 (arXiv 2011.13456, eq. 29)."""
-
-    beta_0: float = attrs.field(default=0.1, validator=number_in(0))
-    beta_1: float = attrs.field(default=20.0, validator=number_in(0, open_low=True))
-    t_min: float = attrs.field(default=1e-3, validator=number_in(0, open_low=True))
-    t_max: float = attrs.field(default=1.0, validator=[number_in(0, open_low=True), _span])
-
-    def log_alpha(self, t: Tensor) -> Tensor:
-        return -(t**2) * (self.beta_1 - self.beta_0) / 4 - t * self.beta_0 / 2
-
-    def alpha(self, t: Tensor) -> Tensor:
-        return self.log_alpha(t).exp()
 
     def sigma(self, t: Tensor) -> Tensor:
         return -torch.expm1(2 * self.log_alpha(t))
