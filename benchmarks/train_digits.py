@@ -128,9 +128,7 @@ class DenoiserTraining:
         """Continue from the checkpoint, which must be of the same seed and number of steps."""
         saved = torch.load(self.checkpoint, weights_only=True)
         if (saved["progress"]["seed"], saved["progress"]["planned"]) != (self.seed, self.steps):
-            raise click.UsageError(
-                f"{self.checkpoint} has another --seed or --steps; remove it to start afresh"
-            )
+            raise click.UsageError(f"{self.checkpoint} has another --seed or --steps; remove it to start afresh")
         self.network.load_state_dict(saved["network"])
         self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -232,9 +230,7 @@ def sample(network: nn.Module, labels: Tensor, calls: int) -> Tensor:
     return x
 
 
-def sample_figures(
-    network: nn.Module, classifier: nn.Module, train: Data, held_out: Data
-) -> dict[str, float]:
+def sample_figures(network: nn.Module, classifier: nn.Module, train: Data, held_out: Data) -> dict[str, float]:
     """Do the samples show the digit asked for, and are they copies of training images?"""
     labels = torch.arange(10).repeat(100)
     images = sample(network, labels, calls=50)

@@ -1,6 +1,6 @@
 """Exponential integrators for semilinear ODEs in PyTorch, with diffusion sampling as their first use."""
 
-from deis import zoo
+from deis import analysis, zoo
 from deis.diffusion import (
     EDM,
     PREDICTIONS,
@@ -126,6 +126,7 @@ __all__ = [
     "VPCosine",
     "VPLinear",
     "__version__",
+    "analysis",
     "as_times",
     "convert",
     "drive",

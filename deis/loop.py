@@ -35,8 +35,8 @@ def march(plan: Plan, apply: Apply, x: Tensor, noise: Noise | None = None) -> Lo
     """Run ``plan`` from the state ``x``.
 
     Nothing here looks at a tensor's content, so that no device is waited for; kept are the history, the state, the
-    next state and, with a corrector, the state before. Half precision states are accumulated in float32, points are
-    handed out in the precision of ``x``.
+    next state and, with a corrector, one more value and the state before. Half precision states are accumulated in
+    float32, points are handed out in the precision of ``x``.
 
     :param apply: coefficient times state, as :meth:`SemilinearODE.apply`.
     :param noise: standard normal values for (step, state), for plans that add noise.
@@ -53,10 +53,12 @@ def march(plan: Plan, apply: Apply, x: Tensor, noise: Noise | None = None) -> Lo
             assert value is not None, "the driver answers every Ask"
             if pending is not None:
                 row, before, known = pending
-                x = combine(apply, row, before, (value, *known))
                 pending = None
+                x = combine(apply, row, before, (value, *known))
+                del before, known
                 yield Reached(n, step.start, x.to(dtype))
             values = (*values, value)
+            del point, value  # what is not needed any more is let go at once
         known = values + history
         following = combine(apply, step.advance, x, known)
         if step.noise is not None:
@@ -68,6 +70,7 @@ def march(plan: Plan, apply: Apply, x: Tensor, noise: Noise | None = None) -> Lo
             yield Reached(n + 1, step.end, following.to(dtype))
         x = following
         history = (values[0], *history)[:kept]
+        del values, known, following
 
 
 def combine(apply: Apply, row: Row, state: Tensor, values: tuple[Tensor, ...]) -> Tensor:

@@ -21,7 +21,8 @@ class Entry(Generic[T]):
 
     def options(self) -> tuple[str, ...]:
         """Names of the options that the class takes."""
-        return tuple(field.alias for field in attrs.fields(self.cls) if field.init)  # type: ignore[arg-type]
+        cls: Any = self.cls
+        return tuple(field.alias for field in attrs.fields(cls) if field.init)
 
     def summary(self) -> str:
         """First sentence of the class's docstring."""
@@ -107,7 +108,7 @@ def _literal(text: str) -> Any:
     words = {"true": True, "on": True, "false": False, "off": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]
-    for kind in (int, float, complex):
+    for kind in (int, float, complex) if text[0] in "+-.0123456789" else (float,):  # j is a name, nan is not
         try:
             return kind(text)
         except ValueError:

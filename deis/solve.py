@@ -140,7 +140,8 @@ def iterate(
 ) -> Iterator[Reached]:
     """Like :func:`solve`, but yields ``(step, time, state)`` as each time is reached.
 
-    With a corrector the state at a time is known once N has been evaluated there.
+    With a corrector the state at a time is known once N has been evaluated there. Nothing waits for the device, so
+    that NaN and Inf are not looked for.
 
     :raises CapabilityError: for methods that make their steps as they go.
     """
@@ -166,7 +167,7 @@ def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) ->
     for step in plan.steps:
         if not all(map(_is_finite, (c for row in step.rows() for c in row.coefficients()))):
             raise DeisError(
-                f"{method!r} has no finite coefficients on {type(ode).__name__} from t = {step.start:g} to {step.end:g}; "
+                f"{method!r} has no finite coefficients between t = {step.start:g} and {step.end:g}; "
                 "the linear part or a clock is singular or overflows there"
             )
     return attrs.evolve(plan, provenance={"integrator": repr(method), "ode": repr(ode), "deis": __version__})
@@ -231,10 +232,14 @@ def _black_box(
 ) -> Solution:
     probe = ode.linear(grid.tensor()[0])
     check_state(x0, probe.is_complex())
+    if probe.dim():
+        _check_shape(ode, probe.shape, x0.shape)
     evaluate, wide = Evaluator(ode), accumulation_dtype(x0.dtype)
 
     def nonlinearity(t: float, x: Tensor) -> Tensor:
-        return evaluate(Ask(0, t, x.to(x0.dtype))).to(wide)
+        value = evaluate(Ask(evaluate.nfe, t, x.to(x0.dtype)))
+        evaluate.check(value)  # an adaptive method waits for the device at each step anyway
+        return value.to(wide)
 
     states = [x.to(x0.dtype) for x in method.integrate(ode, nonlinearity, x0.to(wide), grid.tensor())]
     evaluate.check(states[-1])

@@ -21,8 +21,8 @@ class Dopri5(BlackBox):
 
     :param rtol: relative tolerance.
     :param atol: absolute tolerance.
-    :param form: ``raw`` integrates x' = L x + G N in t; ``rho`` integrates dv/drho = N, v = Psi(0, t) x, which is not
-        stiff, on ODEs that have the clock rho.
+    :param form: ``raw`` integrates x' = L x + G N in t; ``rho`` integrates dv/drho = N for v = Psi(end, t) x,
+        which is not stiff, on ODEs that have the clock rho.
     """
 
     rtol: float = attrs.field(default=1e-5, validator=number_in(0, open_low=True))
@@ -38,10 +38,10 @@ class Dopri5(BlackBox):
     ) -> Sequence[Tensor]:
         rho = self.form == "rho"
         hand = ode.clock("rho" if rho else "t")
-        origin = times[0]
+        origin = times[-1]  # v is the state there, so that atol is in its unit
 
         def slope(c: Tensor, v: Tensor) -> Tensor:
-            t = hand.time(c.to("cpu", torch.float64)).clamp(times.min(), times.max())
+            t = hand.time(c.detach().to("cpu", torch.float64)).clamp(times.min(), times.max())
             point = _scaled(ode, ode.transition(t, origin), v) if rho else v
             value = _scaled(ode, ode.weight(t), evaluate(float(t), point))
             if rho:
@@ -49,11 +49,12 @@ class Dopri5(BlackBox):
             return _scaled(ode, ode.linear(t), point) + value
 
         grid = hand.of(times)
+        v0 = _scaled(ode, ode.transition(origin, times[0]), x0) if rho else x0
         # step_t keeps the last step from running past the end, where the ODE may not exist
-        states = odeint(slope, x0, grid, rtol=self.rtol, atol=self.atol, method="dopri5", options={"step_t": grid})
-        return (
-            [_scaled(ode, ode.transition(t, origin), v) for t, v in zip(times, states, strict=True)] if rho else states
-        )
+        _, *states = odeint(slope, v0, grid, rtol=self.rtol, atol=self.atol, method="dopri5", options={"step_t": grid})
+        if rho:
+            states = [_scaled(ode, ode.transition(t, origin), v) for t, v in zip(times[1:], states, strict=True)]
+        return [x0, *states]
 
 
 def _scaled(ode: SemilinearODE, coefficient: Tensor, x: Tensor) -> Tensor:

@@ -56,9 +56,9 @@ class PolynomialEIAB(Integrator):
 
     @property
     def order(self) -> int:  # type: ignore[override]
-        """``steps``, one more with the corrector; at most 2 (with corrector 3) from a ramped start."""
+        """``steps``, one more with the corrector; a ramp caps it at 2 (with corrector 3), ``lower_final`` at 2."""
         free = min(self.steps, 2) if self.start == "ramp" else self.steps
-        return free + self.corrector
+        return min(free + self.corrector, 2) if self.lower_final else free + self.corrector
 
     def nfe(self, intervals: int) -> int:
         extra = [extra_evaluations(n + 1, self._target) for n in range(min(intervals, self._starting))]

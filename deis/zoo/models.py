@@ -76,7 +76,7 @@ class DigitsModel(Model):
         unet = load_unet()
 
         def network(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-            value: Tensor = unet(x.float(), t.float(), labels)
+            value: Tensor = unet.to(x.device)(x.float(), t.float(), labels)
             return value.to(x.dtype)
 
         null = self.classes

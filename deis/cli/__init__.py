@@ -1,0 +1,14 @@
+"""The command line: ``deis list``, ``deis sample``, ``deis compare``."""
+
+import sys
+from importlib.util import find_spec
+
+
+def main() -> None:
+    """Run the command line; without click and matplotlib, say how to get them."""
+    missing = [name for name in ("click", "matplotlib") if find_spec(name) is None]
+    if missing:
+        sys.exit(f"error: the command line needs {' and '.join(missing)}; pip install 'torch-deis[study]'")
+    from deis.cli.root import cli
+
+    cli()

@@ -1,0 +1,153 @@
+"""``deis compare``: integrators at equal budgets."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import click
+from torch import Tensor
+from tqdm import tqdm
+
+from deis import Integrator, ProbabilityFlowODE
+from deis.analysis import Reference
+from deis.cli.figures import comparison_figure, write_figure
+from deis.cli.options import BUDGETS, INTEGRATOR_LIST, check_plan, requested, sampling_options
+from deis.cli.record import options, versions, write_json
+from deis.cli.text import columns, listed
+from deis.files import output_folder, write_text
+from deis.study import Request, Result, best, budgeted, frechet_to_digits, merit, reference_samples, watched
+from deis.study import compare as measure
+from deis.zoo.classifier import FEATURES
+
+_FILES: Final = ("compare.csv", "compare.json", "compare.png")
+_REFERENCE: Final = 240  # network calls, or this many times the largest budget if that is more:
+_TIMES: Final = 5
+_MEMBER: Final = "polynomial:predict=x0:clock=t:steps=4:corrector=true"
+_INTEGRATORS: Final = f"ddim,tab1,tab2,tab3,rhoab3,logrhoab3,rhork-heun2,rhork-kutta3,ipndm,{_MEMBER}"
+_MEASURES: Final = {"geometric_rmse": "error per sample", "frechet": "Frechet distance"}
+
+
+@click.command(
+    epilog="\b\nExample:\n  deis compare --model digits-exact --integrators ddim,tab3,sddim --nfe 5,10 --outdir out"
+)
+@click.option("--integrators", type=INTEGRATOR_LIST, default=_INTEGRATORS, show_default=True, help="See deis list.")
+@click.option("--nfe", type=BUDGETS, default="5,10,20", show_default=True, help="Budgets of network calls.")
+@sampling_options(seeds="0-255", outdir="deis-results/compare", batch=256)
+def compare(**params: Any) -> None:
+    """Compare integrators at equal budgets of network calls.
+
+    All start from the same noise and are judged by their error to a converged solution and by the distance of their
+    samples to the data. The error per sample is the geometric mean of the samples' RMSE. A method that cannot make a
+    budget exactly makes as many calls as fit into it.
+    """
+    methods, outdir = params["integrators"].value, params["outdir"]
+    ode, request = requested(params)
+    planned = _planned(ode, request, methods, params["nfe"].value)
+    output_folder(outdir, _FILES, force=params["force"])
+    frechet = frechet_to_digits(params["label"]) if len(request.seeds) > FEATURES else None
+    reference, results = _run(ode, request, methods, planned, frechet)
+    distance = frechet(reference.x) if frechet and reference else None
+    click.echo("\n".join(_report(results, reference, distance)))
+    _write(outdir, params, results, reference, distance)
+    click.echo(f"Table, record and plot: {outdir}\n\n{_verdict(results)}")
+
+
+def _planned(
+    ode: ProbabilityFlowODE, request: Request, methods: dict[str, Integrator], budgets: Sequence[int]
+) -> list[Result]:
+    """What will be measured; everything that can be refused is refused here, before any network call."""
+    planned = budgeted(methods, budgets)
+    for row in planned:
+        if row.nfe is not None:
+            check_plan(ode, request.grid, methods[row.integrator], row.nfe)
+    if all(row.nfe is None for row in planned):
+        raise click.UsageError(f"no integrator can make any of these budgets: {planned[0].note}")
+    return planned
+
+
+def _run(
+    ode: ProbabilityFlowODE,
+    request: Request,
+    methods: dict[str, Integrator],
+    planned: Sequence[Result],
+    frechet: Callable[[Tensor], float] | None,
+) -> tuple[Reference | None, list[Result]]:
+    """Reference and results; no reference where every method is stochastic."""
+    needed = any(row.nfe is not None and not methods[row.integrator].stochastic for row in planned)
+    most = max(_REFERENCE, _TIMES * max(row.nfe or 0 for row in planned))
+    calls = sum(row.nfe or 0 for row in planned) + needed * (most + most // 2)
+    with tqdm(total=calls * request.batches, unit="call", disable=None, leave=False) as bar:
+        seen = watched(ode, bar.update)
+        bar.set_description("reference")
+        reference = reference_samples(seen, request, most) if needed else None
+        bar.set_description("compare")
+        return reference, measure(seen, request, methods, planned, reference.x if reference else None, frechet)
+
+
+def _report(results: Sequence[Result], reference: Reference | None, distance: float | None) -> list[str]:
+    """The lines of the table, a block a budget, its best with a star; then the reference and the notes."""
+    winners = list(best(results).values())
+    rows = [["", "integrator", "NFE", "error/sample", "RMSE", "Frechet", "seconds"]]
+    rows += [["*" if row in winners else "", *_cells(row)] for row in results]
+    notes = list(dict.fromkeys(f"{row.integrator}: {row.note}" for row in results if row.note))
+    if reference is not None:
+        rows.append(["", "reference", str(reference.nfe), "-", "-", _number(distance), "-"])
+        notes.append(f"The reference is uncertain by {reference.uncertainty:.1e} (RMSE).")
+    if all(row.frechet is None for row in results):
+        notes.append(f"No Frechet distance: it takes more than {FEATURES} seeds.")
+    lines = columns(rows, "llrrrrr")
+    ends = [n for n in range(1, len(results)) if results[n].budget != results[n - 1].budget]
+    for end in [len(results), *reversed(ends), 0]:
+        lines.insert(end + 1, "")
+    return [*lines, *([""] if reference else []), *notes]
+
+
+def _cells(row: Result) -> list[str]:
+    calls = "-" if row.nfe is None else str(row.nfe)
+    return [row.integrator, calls, *map(_number, (row.geometric_rmse, row.rmse, row.frechet, row.seconds))]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:#.3g}"
+
+
+def _verdict(results: Sequence[Result]) -> str:
+    """One sentence: which integrator is best at each budget."""
+    winners = best(results)
+    if not winners:
+        return "No integrator could be measured."
+    groups = groupby(winners, key=lambda budget: winners[budget].integrator)
+    wins = [f"{name} at NFE {listed([str(budget) for budget in budgets])}" for name, budgets in groups]
+    return f"Best by {_MEASURES[merit(results)]}: {'; '.join(wins)}."
+
+
+def _write(
+    outdir: Path,
+    params: dict[str, Any],
+    results: Sequence[Result],
+    reference: Reference | None,
+    distance: float | None,
+) -> None:
+    table, record, plot = (outdir / name for name in _FILES)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in attrs.fields(Result)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(attrs.asdict, results))
+    write_text(table, text.getvalue())
+    content = {
+        "options": options(params),
+        "integrators": {name: repr(method) for name, method in params["integrators"].value.items()},
+        "grid": repr(params["grid"].value),
+        "reference": reference and {"nfe": reference.nfe, "uncertainty": reference.uncertainty, "frechet": distance},
+        "results": [attrs.asdict(row) for row in results],
+        "best": {budget: row.integrator for budget, row in best(results).items()},
+        "versions": versions(),
+    }
+    write_json(record, content)
+    title = f"{params['model'].text}, grid {params['grid'].text}, {len(params['seeds'].value)} samples"
+    levels = {"geometric_rmse": reference.uncertainty if reference else None, "frechet": distance}
+    write_figure(plot, comparison_figure(results, title, levels))

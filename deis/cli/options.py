@@ -1,0 +1,178 @@
+"""Options that commands share, and how their text is read."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+import click
+import torch
+
+from deis import (
+    INTEGRATORS,
+    ArgumentError,
+    BlackBox,
+    CapabilityError,
+    GridFamily,
+    Integrator,
+    ProbabilityFlowODE,
+    UnknownNameError,
+    make_grid,
+    zoo,
+)
+from deis.study import Request
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+MOST_SEEDS: Final = 1_000_000
+MOST_NFE: Final = 100_000
+_DTYPES: Final = {
+    str(d).removeprefix("torch."): d for d in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+}
+
+
+@attrs.frozen
+class Given(Generic[T]):
+    """The text of an option, and what it stands for."""
+
+    text: str
+    value: T
+
+
+class Parsed(click.ParamType, Generic[T]):  # type: ignore[type-arg]  # generic since click 8.4
+    """An option that a function reads; errors of the library become errors of usage."""
+
+    def __init__(self, name: str, parse: Callable[[str], T]) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Given[T]:
+        """Text to the text with its meaning."""
+        try:
+            return value if isinstance(value, Given) else Given(value, self._parse(value))
+        except (ArgumentError, UnknownNameError) as error:
+            self.fail(str(error), param, ctx)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds written as numbers and ranges.
+
+    :raises ArgumentError: if the text is malformed, a seed comes twice or is out of range, or there are too many.
+
+    >>> parse_seeds("1,5,9-12")
+    (1, 5, 9, 10, 11, 12)
+    """
+    ranges = [_span(part) for part in text.split(",")]
+    if sum(map(len, ranges)) > MOST_SEEDS:
+        raise ArgumentError("seeds", f"must be at most {MOST_SEEDS} numbers", text, "split them over several runs")
+    seeds = tuple(seed for span in ranges for seed in span)
+    if len(set(seeds)) < len(seeds):
+        raise ArgumentError("seeds", "must name each number once", text)
+    return seeds
+
+
+def _span(part: str) -> range:
+    match = re.fullmatch(r"\s*([0-9]{1,19})(?:-([0-9]{1,19}))?\s*", part)
+    if not match:
+        rule = "must be numbers and ranges of numbers from 0 to 2^63 - 1"
+        raise ArgumentError("seeds", rule, part, "for example 0-63 or 1,5,9-12")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if first > last:
+        raise ArgumentError("seeds", "must have ranges that rise", part, f"write {last}-{first}")
+    if last >= 2**63:
+        raise ArgumentError("seeds", "must be at most 2^63 - 1", last)
+    return range(first, min(last, first + MOST_SEEDS) + 1)
+
+
+def parse_budgets(text: str) -> tuple[int, ...]:
+    """Numbers of network calls, without repetition, rising.
+
+    :raises ArgumentError: if the text is malformed, or a number is out of range.
+    """
+    parts = text.split(",")
+    if not all(re.fullmatch(r"\s*[0-9]{1,6}\s*", part) and 1 <= int(part) <= MOST_NFE for part in parts):
+        raise ArgumentError("nfe", f"must be whole numbers from 1 to {MOST_NFE}", text, "for example 5,10,20")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def parse_integrators(text: str) -> dict[str, Integrator]:
+    """Integrators by the text that describes each."""
+    return {part.strip(): INTEGRATORS.create(part.strip()) for part in text.split(",")}
+
+
+def parse_device(text: str) -> torch.device:
+    """A device that can be used.
+
+    :raises ArgumentError: if there is none of that name here.
+    """
+    try:
+        device = torch.device(text)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError):
+        raise ArgumentError("device", "must be one that this machine has", text, "for example cpu") from None
+    return device
+
+
+INTEGRATOR: Final = Parsed("integrator", INTEGRATORS.create)
+INTEGRATOR_LIST: Final = Parsed("list", parse_integrators)
+BUDGETS: Final = Parsed("list", parse_budgets)
+
+
+def sampling_options(seeds: str, outdir: str, batch: int) -> Callable[[Command], Command]:
+    """The options that say what is sampled, how, and where the results go."""
+    options = [
+        click.option(
+            "--model", type=Parsed("name", zoo.load), default="digits", show_default=True, help="See deis list."
+        ),
+        click.option("--label", type=int, help="Class of the samples.  [default: any]"),
+        click.option("--guidance", type=float, default=1.0, show_default=True, help="Classifier-free; 1 is none."),
+        click.option(
+            "--grid", type=Parsed("grid", make_grid), default="t2", show_default=True, help="t, t1.5, rho7 ..."
+        ),
+        click.option(
+            "--seeds", type=Parsed("seeds", parse_seeds), default=seeds, show_default=True, help="One a sample."
+        ),
+        click.option("--batch", type=click.IntRange(1), default=batch, show_default=True, help="Samples at a time."),
+        click.option("--device", type=Parsed("name", parse_device), default="cpu", show_default=True),
+        click.option("--dtype", type=click.Choice(list(_DTYPES)), help="[default: the model's own]"),
+        click.option("--outdir", type=click.Path(path_type=Path), default=outdir, show_default=True),
+        click.option("--force", is_flag=True, help="Replace results that exist."),
+    ]
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Turn refused arguments into errors of usage, exit code 2."""
+    try:
+        yield
+    except (ArgumentError, UnknownNameError, CapabilityError) as error:
+        raise click.UsageError(str(error), click.get_current_context(silent=True)) from error
+
+
+def requested(params: dict[str, Any]) -> tuple[ProbabilityFlowODE, Request]:
+    """The ODE and the request that the shared options describe; None for ``dtype`` becomes the model's."""
+    model: zoo.Model = params["model"].value
+    if params["dtype"] is None:
+        params["dtype"] = str(model.dtype).removeprefix("torch.")
+    with usage():
+        ode = model.ode(params["label"], params["guidance"])
+    seeds, grid, device = (params[name].value for name in ("seeds", "grid", "device"))
+    return ode, Request(model.shape, seeds, grid, params["batch"], _DTYPES[params["dtype"]], str(device))
+
+
+def check_plan(ode: ProbabilityFlowODE, grid: GridFamily, method: Integrator, nfe: int | None) -> None:
+    """Make the plan once, before any network call, so that what does not fit is said in time."""
+    with usage():
+        intervals = 1 if isinstance(method, BlackBox) or nfe is None else method.intervals_for(nfe)
+        times = grid(ode, intervals).tensor()
+        if not isinstance(method, BlackBox):
+            method.plan(ode, times)

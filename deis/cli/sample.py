@@ -1,0 +1,71 @@
+"""``deis sample``: images of a model."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from deis import BlackBox
+from deis.cli.figures import image_grid, write_image
+from deis.cli.options import INTEGRATOR, MOST_NFE, Given, check_plan, requested, sampling_options
+from deis.cli.record import options, versions, write_json
+from deis.files import output_folder, whole_file
+from deis.study import Drawn, Request, draw, watched
+from deis.zoo import Model
+
+_FILES: Final = ("samples.npz", "samples.png", "sample.json")
+_NFE: Final = 10
+_SHOWN: Final = 1024
+
+
+@click.command(
+    epilog="\b\nExample:\n  deis sample --integrator tab3:corrector=true --nfe 8 --grid t1.5 --seeds 0-15 --outdir out"
+)
+@click.option("--integrator", type=INTEGRATOR, default="tab3", show_default=True, help="See deis list integrators.")
+@click.option(
+    "--nfe", type=click.IntRange(1, MOST_NFE), help=f"Network calls.  [default: {_NFE}; dopri5 chooses its own]"
+)
+@sampling_options(seeds="0-63", outdir="deis-results/sample", batch=64)
+def sample(**params: Any) -> None:
+    """Draw samples of a model.
+
+    Writes an image of the first 1024, the numbers of all, and a record of how they came about.
+    """
+    method, outdir = params["integrator"].value, params["outdir"]
+    if isinstance(method, BlackBox) and params["nfe"] is not None:
+        raise click.BadOptionUsage("nfe", f"{method!r} chooses its own steps; leave --nfe out and set its tolerances")
+    if not isinstance(method, BlackBox):
+        params["nfe"] = params["nfe"] or _NFE
+    ode, request = requested(params)
+    check_plan(ode, request.grid, method, params["nfe"])
+    output_folder(outdir, _FILES, force=params["force"])
+    total = params["nfe"] * request.batches if params["nfe"] else None
+    with tqdm(total=total, desc="sample", unit="call", disable=None, leave=False) as bar:
+        drawn = draw(watched(ode, bar.update), request, method, params["nfe"])
+    _write(outdir, params, request, drawn)
+    click.echo(
+        f"{len(drawn.x)} samples with {drawn.nfe} network calls each in {drawn.seconds:.1f} s: {outdir / _FILES[1]}"
+    )
+
+
+def _write(outdir: Path, params: dict[str, Any], request: Request, drawn: Drawn) -> None:
+    model: Given[Model] = params["model"]
+    numbers, image, record = (outdir / name for name in _FILES)
+    x = drawn.x if drawn.x.dtype.itemsize > 2 else drawn.x.float()  # numpy has no bfloat16
+    with whole_file(numbers) as file:
+        np.savez(file, samples=x.numpy(), seeds=np.array(request.seeds, dtype=np.int64))
+    write_image(image, image_grid(model.value.images(drawn.x[:_SHOWN]).numpy()))
+    write_json(
+        record,
+        {
+            "options": options(params),
+            "integrator": repr(params["integrator"].value),
+            "grid": repr(request.grid),
+            "nfe": drawn.nfe,
+            "seconds": drawn.seconds,
+            "seconds_in_network": drawn.seconds_in_network,
+            "versions": versions(),
+        },
+    )

@@ -1,0 +1,83 @@
+"""Many samples, a batch at a time."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.diffusion.ode import ProbabilityFlowODE
+from deis.diffusion.sampling import sample
+from deis.grids import GridFamily
+from deis.integrators.base import Integrator
+
+
+@attrs.frozen
+class Request:
+    """Which samples are wanted, and how they are computed.
+
+    :param shape: shape of one sample.
+    :param seeds: one seed a sample.
+    :param batch: most samples at a time.
+    """
+
+    shape: tuple[int, ...]
+    seeds: tuple[int, ...]
+    grid: GridFamily
+    batch: int
+    dtype: torch.dtype
+    device: str
+
+    def split(self) -> Iterator[Sequence[int]]:
+        """The seeds of each batch."""
+        return (self.seeds[i : i + self.batch] for i in range(0, len(self.seeds), self.batch))
+
+    @property
+    def batches(self) -> int:
+        """Number of batches."""
+        return -(-len(self.seeds) // self.batch)
+
+
+@attrs.frozen(eq=False)
+class Drawn:
+    """What :func:`draw` returns."""
+
+    x: Tensor
+    """Samples, shape (len(seeds), *shape), on the CPU."""
+    nfe: int
+    """Network calls a batch; the largest number, where a method chooses it itself."""
+    seconds: float
+    seconds_in_network: float
+
+
+def draw(ode: ProbabilityFlowODE, request: Request, integrator: Integrator, nfe: int | None) -> Drawn:
+    """Draw the samples that are asked for; a sample does not depend on its batch, unless the method is adaptive."""
+    began = time.perf_counter()
+    solutions = [
+        sample(
+            ode,
+            request.shape,
+            seeds,
+            nfe=nfe,
+            integrator=integrator,
+            grid=request.grid,
+            dtype=request.dtype,
+            device=request.device,
+        )
+        for seeds in request.split()
+    ]
+    x = torch.cat([solution.x.cpu() for solution in solutions])
+    in_network = sum(solution.seconds_in_network for solution in solutions)
+    return Drawn(x, max(solution.nfe for solution in solutions), time.perf_counter() - began, in_network)
+
+
+def watched(ode: ProbabilityFlowODE, tick: Callable[[], object]) -> ProbabilityFlowODE:
+    """The same ODE, which calls ``tick`` after every network call."""
+
+    def network(x: Tensor, t: Tensor) -> Tensor:
+        value = ode.network(x, t)
+        tick()
+        return value
+
+    return attrs.evolve(ode, network=network)

@@ -1,0 +1,107 @@
+"""Integrators compared at equal budgets of network calls, on the same noise."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.analysis.metrics import geometric_mean_rmse, rmse
+from deis.analysis.reference import Reference, reference
+from deis.diffusion.noise import SampleNoise
+from deis.diffusion.ode import ProbabilityFlowODE
+from deis.errors import ArgumentError, CapabilityError, NonFiniteError
+from deis.integrators.base import Integrator
+from deis.study.batches import Request, draw
+
+
+@attrs.frozen
+class Result:
+    """One integrator at one budget; None stands for what was not or cannot be measured, and ``note`` says why."""
+
+    integrator: str
+    budget: int
+    nfe: int | None = None
+    geometric_rmse: float | None = None
+    """Geometric mean of the per-sample RMSE to the reference."""
+    rmse: float | None = None
+    frechet: float | None = None
+    seconds: float | None = None
+    note: str = ""
+
+
+def budgeted(integrators: Mapping[str, Integrator], budgets: Sequence[int]) -> list[Result]:
+    """What will be measured: the network calls that each integrator makes within each budget, or why it makes none."""
+    return [_planned(name, method, budget) for budget in budgets for name, method in integrators.items()]
+
+
+def compare(
+    ode: ProbabilityFlowODE,
+    request: Request,
+    integrators: Mapping[str, Integrator],
+    planned: Iterable[Result],
+    target: Tensor | None,
+    frechet: Callable[[Tensor], float] | None = None,
+) -> list[Result]:
+    """Measure everything that is planned.
+
+    :param target: reference samples; None if no integrator is deterministic.
+    :param frechet: distance of samples to the data; None to leave it out.
+    """
+    return [
+        row if row.nfe is None else _measured(ode, request, integrators[row.integrator], row, target, frechet)
+        for row in planned
+    ]
+
+
+def reference_samples(ode: ProbabilityFlowODE, request: Request, nfe: int = 240) -> Reference:
+    """Converged float64 solutions of the same noise."""
+    _, sigma = ode.marginal(torch.tensor(ode.domain[0], dtype=torch.float64))
+    parts = []
+    for seeds in request.split():
+        start = SampleNoise(seeds).initial(request.shape, torch.float64, request.device) * float(sigma)
+        parts.append(reference(ode, start, nfe=nfe, grid="vp-t2"))
+    squares = sum(part.uncertainty**2 * len(part.x) for part in parts)
+    x = torch.cat([part.x.cpu() for part in parts])
+    return Reference(x, (squares / len(x)) ** 0.5, parts[0].nfe)
+
+
+def best(results: Sequence[Result]) -> dict[int, Result]:
+    """The best result of each budget: by error per sample, or by Frechet distance if no error is known."""
+    measure = merit(results)
+    winners: dict[int, Result] = {}
+    for row in results:
+        value, leader = getattr(row, measure), winners.get(row.budget)
+        if value is not None and (leader is None or value < getattr(leader, measure)):
+            winners[row.budget] = row
+    return winners
+
+
+def merit(results: Iterable[Result]) -> str:
+    """The field by which results are ranked."""
+    return "frechet" if all(row.geometric_rmse is None for row in results) else "geometric_rmse"
+
+
+def _planned(name: str, method: Integrator, budget: int) -> Result:
+    try:
+        return Result(name, budget, method.nfe(method.most_intervals(budget)))
+    except (ArgumentError, CapabilityError) as error:
+        return Result(name, budget, note=str(error))
+
+
+def _measured(
+    ode: ProbabilityFlowODE,
+    request: Request,
+    method: Integrator,
+    row: Result,
+    target: Tensor | None,
+    frechet: Callable[[Tensor], float] | None,
+) -> Result:
+    try:
+        drawn = draw(ode, request, method, row.nfe)
+    except NonFiniteError as error:
+        return attrs.evolve(row, note=str(error))
+    row = attrs.evolve(row, seconds=drawn.seconds, frechet=frechet(drawn.x) if frechet else None)
+    if method.stochastic or target is None:
+        return row
+    return attrs.evolve(row, rmse=rmse(drawn.x, target), geometric_rmse=geometric_mean_rmse(drawn.x, target))

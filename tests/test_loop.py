@@ -1,0 +1,244 @@
+"""The loop, isolated by plans and a nonlinearity made up for the purpose."""
+
+import weakref
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from deis import DiagonalODE, Plan, PolynomialEIAB, RhoRungeKutta, Row, Stage, Step
+from deis.loop import Ask, Reached, accumulation_dtype, combine, drive, march
+
+
+def times_number(coefficient, x):
+    return coefficient * x
+
+
+def tensor(*values, dtype=torch.float64):
+    return torch.tensor(values, dtype=dtype)
+
+
+def run(plan, answers, x0=None, noise=None):
+    """Answer the k-th ask by the k-th number; returns what was asked and what was reached, as plain numbers."""
+    asked, reached, numbers = [], [], iter(answers)
+    loop = march(plan, times_number, tensor(1.0) if x0 is None else x0, noise)
+
+    def evaluate(ask):
+        asked.append((ask.step, ask.time, *ask.point.tolist()))
+        return torch.full_like(ask.point, next(numbers))
+
+    reached = [(r.step, r.time, *r.state.tolist()) for r in drive(loop, evaluate)]
+    assert next(numbers, None) is None, "all answers are used"
+    return asked, reached
+
+
+def test_one_step_is_one_linear_combination():
+    plan = Plan([Step(0.0, 1.0, [Stage(0.25)], Row(2.0, [3.0]))])
+    assert run(plan, [10.0], tensor(1.0, 5.0)) == ([(0, 0.25, 1.0, 5.0)], [(1, 1.0, 32.0, 40.0)])
+
+
+def test_stages_see_the_state_and_the_stages_before_them():
+    stages = [Stage(0.0), Stage(0.5, Row(1.0, [10.0])), Stage(1.0, Row(2.0, [0.0, 100.0]))]
+    plan = Plan([Step(0.0, 1.0, stages, Row(1.0, [1.0, 10.0, 100.0]))])
+    asked, reached = run(plan, [2.0, 3.0, 4.0])
+    assert asked == [(0, 0.0, 1.0), (0, 0.5, 21.0), (0, 1.0, 302.0)]
+    assert reached == [(1, 1.0, 433.0)]
+
+
+def test_history_runs_from_new_to_old_and_holds_first_stages():
+    two = [Stage(0.0), Stage(0.5, Row(1.0))]
+    steps = [
+        Step(0.0, 1.0, two, Row(1.0, [0.0, 0.0])),
+        Step(1.0, 2.0, two, Row(1.0, [0.0, 0.0])),
+        Step(2.0, 3.0, two, Row(0.0, [1.0, 10.0, 100.0, 1000.0])),  # two stages, then the first stages of steps 2, 1
+    ]
+    assert Plan(steps).history == 2
+    _, reached = run(Plan(steps), [1.0, 9.0, 2.0, 9.0, 3.0, 4.0])
+    assert reached[-1] == (3, 3.0, 3.0 + 40.0 + 200.0 + 1000.0)
+
+
+def test_stages_may_read_the_history():
+    steps = [
+        Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [0.0])),
+        Step(1.0, 2.0, [Stage(1.0), Stage(1.5, Row(1.0, [10.0, 100.0]))], Row(1.0, [0.0, 1.0])),
+    ]
+    assert Plan(steps).history == 1
+    asked, reached = run(Plan(steps), [5.0, 7.0, 8.0])
+    assert asked[-1] == (1, 1.5, 1.0 + 70.0 + 500.0)
+    assert reached[-1] == (2, 2.0, 9.0)
+
+
+def test_a_correction_replaces_the_state_once_n_is_known_there():
+    correct = Row(2.0, [1000.0, 100.0, 10.0])  # N at the end, then as in ``advance``: this step's, the one before
+    steps = [
+        Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0]), correct=Row(3.0, [100.0, 10.0])),
+        Step(1.0, 2.0, [Stage(1.0)], Row(1.0, [1.0, 0.0]), correct=correct),
+        Step(2.0, 3.0, [Stage(2.0)], Row(1.0, [1.0])),
+    ]
+    asked, reached = run(Plan(steps), [4.0, 5.0, 6.0])
+    first = 3 * 1.0 + 500 + 40  # from the state at the start of the step
+    second = 2 * first + 6000 + 500 + 40
+    assert asked == [(0, 0.0, 1.0), (1, 1.0, 5.0), (2, 2.0, first + 5.0)]  # N is asked for at predicted points
+    assert reached == [(1, 1.0, first), (2, 2.0, second), (3, 3.0, second + 6.0)]
+
+
+def test_a_correction_makes_no_further_evaluation():
+    ode, times = DiagonalODE(-1.0, lambda t, x: x), torch.linspace(0, 1, 8, dtype=torch.float64)
+    for corrector in (False, True):
+        plan = PolynomialEIAB(steps=3, corrector=corrector).plan(ode, times)
+        assert len(run(plan, [1.0] * 7)[0]) == plan.nfe == 7
+
+
+def test_zero_weights_do_not_spread_what_is_not_finite():
+    steps = [
+        Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [0.0])),
+        Step(1.0, 2.0, [Stage(1.0)], Row(1.0, [1.0, 0.0])),
+    ]
+    _, reached = run(Plan(steps), [float("inf"), 2.0])
+    assert reached[-1] == (2, 2.0, 3.0)
+
+
+def test_noise_is_asked_for_once_a_step_and_scaled():
+    seen = []
+
+    def noise(step, state):
+        seen.append((step, state.tolist()))
+        return torch.full_like(state, 10.0)
+
+    steps = [
+        Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0]), noise=0.5),
+        Step(1.0, 2.0, [Stage(1.0)], Row(1.0, [1.0])),
+        Step(2.0, 3.0, [Stage(2.0)], Row(1.0, [1.0]), noise=2.0),
+    ]
+    _, reached = run(Plan(steps), [1.0, 1.0, 1.0], noise=noise)
+    assert reached == [(1, 1.0, 7.0), (2, 2.0, 8.0), (3, 3.0, 29.0)]
+    assert seen == [(0, [2.0]), (2, [9.0])]
+
+
+def test_a_noise_scale_may_carry_a_gradient():
+    scale = tensor(0.5)[0].requires_grad_()
+    plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0]), noise=scale)])
+    loop = march(plan, times_number, tensor(1.0), lambda step, x: torch.full_like(x, 3.0))
+    (reached,) = drive(loop, lambda ask: ask.point)
+    (slope,) = torch.autograd.grad(reached.state.sum(), scale)
+    assert slope == 3.0
+
+
+def test_complex_coefficients():
+    plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(1j, [2.0 + 1j]))])
+    _, reached = run(plan, [1.0], tensor(1.0, dtype=torch.complex128))
+    assert reached == [(1, 1.0, 2.0 + 2j)]
+
+
+def test_tensor_coefficients_go_through_apply():
+    matrix = tensor([0.0, 1.0], [2.0, 0.0])
+    plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(matrix, [matrix]))])
+    loop = march(plan, lambda c, x: c @ x if isinstance(c, torch.Tensor) else c * x, tensor(1.0, 10.0))
+    (reached,) = drive(loop, lambda ask: ask.point)
+    assert reached.state.tolist() == [20.0, 4.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_accumulated_in_single(dtype):
+    assert accumulation_dtype(dtype) == torch.float32
+    steps = [Step(n * 1.0, n + 1.0, [Stage(n * 1.0)], Row(1.0, [1 / 1000])) for n in range(1000)]
+    asked = []
+    loop = march(Plan(steps), times_number, torch.ones(1, dtype=dtype))
+    *_, last = drive(loop, lambda ask: asked.append(ask.point.dtype) or torch.ones_like(ask.point))
+    assert set(asked) == {dtype}
+    assert last.state.dtype == dtype
+    assert float(last.state) == pytest.approx(2.0, abs=0.01)  # in bfloat16 itself 1 + 0.001 is 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128])
+def test_other_precisions_are_kept(dtype):
+    assert accumulation_dtype(dtype) == dtype
+
+
+def test_the_loop_can_be_driven_by_hand():
+    plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0])), Step(1.0, 2.0, [Stage(1.0)], Row(1.0, [1.0]))])
+    loop = march(plan, times_number, tensor(1.0))
+    first = next(loop)
+    assert isinstance(first, Ask)
+    assert first[:2] == (0, 0.0)
+    reached = loop.send(tensor(2.0))
+    assert isinstance(reached, Reached)
+    assert reached.state.tolist() == [3.0]
+    assert isinstance(next(loop), Ask)
+    assert loop.send(tensor(4.0)).state.tolist() == [7.0]
+    with pytest.raises(StopIteration):
+        next(loop)
+
+
+def test_what_it_hands_out_is_never_changed_later():
+    ode = DiagonalODE(-1.0, lambda t, x: x)
+    plan = PolynomialEIAB(steps=3, corrector=True).plan(ode, torch.linspace(0, 1, 8, dtype=torch.float64))
+    kept = []
+
+    def evaluate(ask):
+        value = ask.point.sin()
+        kept.extend([(ask.point, ask.point.clone()), (value, value.clone())])
+        return value
+
+    for reached in drive(march(plan, times_number, tensor(1.0, 2.0)), evaluate):
+        kept.append((reached.state, reached.state.clone()))
+    assert all(torch.equal(now, then) for now, then in kept)
+
+
+class Alive(TorchDispatchMode):
+    """The largest number of states of a given size that were alive at once."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size, self.known, self.peak = size, [], 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and out.numel() == self.size:
+            self.known.append(weakref.ref(out))
+        self.known = [ref for ref in self.known if ref() is not None]
+        self.peak = max(self.peak, len({ref().data_ptr() for ref in self.known}))
+        return out
+
+
+@pytest.mark.parametrize(
+    ("method", "history", "stages"),
+    [
+        (PolynomialEIAB(steps=1), 0, 1),
+        (PolynomialEIAB(steps=4), 3, 1),
+        (PolynomialEIAB(steps=1, corrector=True), 0, 1),
+        (PolynomialEIAB(steps=4, corrector=True), 3, 1),
+        (RhoRungeKutta("rk4", clock="t"), 0, 4),
+    ],
+    ids=["ddim", "adams4", "adams1-corrector", "adams4-corrector", "rk4"],
+)
+def test_memory_is_the_history_the_stages_and_two_states(method, history, stages):
+    ode = DiagonalODE(-1.0, lambda t, x: x)
+    plan = method.plan(ode, torch.linspace(0, 1, 20, dtype=torch.float64))
+    assert plan.history == history
+    with Alive(97) as alive:
+        loop = march(plan, times_number, torch.ones(97, dtype=torch.float64) + 0.0)
+        event = next(loop)
+        while event is not None:
+            answer = event.point.clone() if isinstance(event, Ask) else None
+            event = None  # the driver keeps nothing
+            try:
+                event = loop.send(answer)
+            except StopIteration:
+                break
+            answer = None
+    corrected = int(getattr(method, "corrector", False))
+    # the values of this step and of the history, the state and the next state; a correction replaces a state from
+    # the one before it, and needs the oldest value once more
+    assert alive.peak <= history + stages + 2 + 2 * corrected
+
+
+def test_combine_returns_a_new_tensor_except_for_the_point_itself():
+    from deis.integrators import HERE
+
+    x, value = tensor(1.0), tensor(2.0)
+    assert combine(times_number, HERE, x, (value,)) is x
+    assert combine(times_number, Row(1.0), x, (value,)) is not x
+    combine(times_number, Row(1.0, [5.0]), x, (value,))
+    assert x.tolist() == [1.0]
+    assert value.tolist() == [2.0]
