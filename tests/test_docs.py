@@ -1,5 +1,6 @@
 """The examples in README and docs run, in the order in which they are read."""
 
+import json
 import math
 import pathlib
 import re
@@ -53,3 +54,16 @@ def test_the_commands_of_the_readme_are_those_that_ci_calls():
     command = "pip install tox && tox"
     assert command in (ROOT / "README.md").read_text()
     assert command in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_table_of_the_readme_holds_the_committed_results():
+    results = json.loads((ROOT / "benchmarks" / "results" / "compare" / "compare.json").read_text())
+    cells = {(row["integrator"], row["budget"]): row for row in results["results"]}
+    member = "polynomial:predict=x0:clock=t:steps=4:corrector=true"
+    labels = {"DDIM": "ddim", "rhoAB3": "rhoab3", "tAB3": "tab3", "x0, t, 4 points, corrector": member}
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (ROOT / "README.md").read_text().splitlines()]
+    quoted = {row[0]: row[1:] for row in rows if row and row[0] in labels}
+    assert quoted.keys() == labels.keys()
+    for label, name in labels.items():
+        found = [cells[name, budget] for budget in (5, 10, 20)]
+        assert quoted[label] == [f"{row['geometric_rmse']:.2g} / {row['frechet']:.2g}" for row in found]

@@ -12,7 +12,7 @@ import click
 from torch import Tensor
 from tqdm import tqdm
 
-from deis import Integrator, ProbabilityFlowODE
+from deis import Integrator
 from deis.analysis import Reference
 from deis.cli.figures import comparison_figure, write_figure
 from deis.cli.options import BUDGETS, INTEGRATOR_LIST, check_plan, requested, sampling_options
@@ -45,32 +45,29 @@ def compare(**params: Any) -> None:
     budget exactly makes as many calls as fit into it.
     """
     methods, outdir = params["integrators"].value, params["outdir"]
-    ode, request = requested(params)
-    planned = _planned(ode, request, methods, params["nfe"].value)
+    request = requested(params)
+    planned = _planned(request, methods, params["nfe"].value)
     output_folder(outdir, _FILES, force=params["force"])
     frechet = frechet_to_digits(params["label"]) if len(request.seeds) > FEATURES else None
-    reference, results = _run(ode, request, methods, planned, frechet)
+    reference, results = _run(request, methods, planned, frechet)
     distance = frechet(reference.x) if frechet and reference else None
     click.echo("\n".join(_report(results, reference, distance)))
     _write(outdir, params, results, reference, distance)
     click.echo(f"Table, record and plot: {outdir}\n\n{_verdict(results)}")
 
 
-def _planned(
-    ode: ProbabilityFlowODE, request: Request, methods: dict[str, Integrator], budgets: Sequence[int]
-) -> list[Result]:
+def _planned(request: Request, methods: dict[str, Integrator], budgets: Sequence[int]) -> list[Result]:
     """What will be measured; everything that can be refused is refused here, before any network call."""
     planned = budgeted(methods, budgets)
     for row in planned:
         if row.nfe is not None:
-            check_plan(ode, request.grid, methods[row.integrator], row.nfe)
+            check_plan(request.ode, request.grid, methods[row.integrator], row.nfe)
     if all(row.nfe is None for row in planned):
         raise click.UsageError(f"no integrator can make any of these budgets: {planned[0].note}")
     return planned
 
 
 def _run(
-    ode: ProbabilityFlowODE,
     request: Request,
     methods: dict[str, Integrator],
     planned: Sequence[Result],
@@ -81,11 +78,11 @@ def _run(
     most = max(_REFERENCE, _TIMES * max(row.nfe or 0 for row in planned))
     calls = sum(row.nfe or 0 for row in planned) + needed * (most + most // 2)
     with tqdm(total=calls * request.batches, unit="call", disable=None, leave=False) as bar:
-        seen = watched(ode, bar.update)
+        seen = watched(request, bar.update)
         bar.set_description("reference")
-        reference = reference_samples(seen, request, most) if needed else None
+        reference = reference_samples(seen, most) if needed else None
         bar.set_description("compare")
-        return reference, measure(seen, request, methods, planned, reference.x if reference else None, frechet)
+        return reference, measure(seen, methods, planned, reference.x if reference else None, frechet)
 
 
 def _report(results: Sequence[Result], reference: Reference | None, distance: float | None) -> list[str]:

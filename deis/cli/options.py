@@ -1,7 +1,7 @@
 """Options that commands share, and how their text is read."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -126,7 +126,9 @@ def sampling_options(seeds: str, outdir: str, batch: int) -> Callable[[Command],
         click.option(
             "--model", type=Parsed("name", zoo.load), default="digits", show_default=True, help="See deis list."
         ),
-        click.option("--label", type=int, help="Class of the samples.  [default: any]"),
+        click.option(
+            "--label", type=int, help="Class of all samples.  [default: all; digits takes seed mod 10]"
+        ),
         click.option("--guidance", type=float, default=1.0, show_default=True, help="Classifier-free; 1 is none."),
         click.option(
             "--grid", type=Parsed("grid", make_grid), default="t2", show_default=True, help="t, t1.5, rho7 ..."
@@ -158,15 +160,20 @@ def usage() -> Iterator[None]:
         raise click.UsageError(str(error), click.get_current_context(silent=True)) from error
 
 
-def requested(params: dict[str, Any]) -> tuple[ProbabilityFlowODE, Request]:
-    """The ODE and the request that the shared options describe; None for ``dtype`` becomes the model's."""
+def requested(params: dict[str, Any]) -> Request:
+    """The request that the shared options describe; None for ``dtype`` becomes the model's."""
     model: zoo.Model = params["model"].value
     if params["dtype"] is None:
         params["dtype"] = str(model.dtype).removeprefix("torch.")
-    with usage():
-        ode = model.ode(params["label"], params["guidance"])
+    label, guidance = params["label"], params["guidance"]
+
+    def ode_of(seeds: Sequence[int]) -> ProbabilityFlowODE:
+        return model.ode(model.labels(seeds) if label is None else label, guidance)
+
     seeds, grid, device = (params[name].value for name in ("seeds", "grid", "device"))
-    return ode, Request(model.shape, seeds, grid, params["batch"], _DTYPES[params["dtype"]], str(device))
+    with usage():
+        ode_of(seeds)
+    return Request(ode_of, model.shape, seeds, grid, params["batch"], _DTYPES[params["dtype"]], str(device))
 
 
 def check_plan(ode: ProbabilityFlowODE, grid: GridFamily, method: Integrator, nfe: int | None) -> None:

@@ -38,12 +38,12 @@ def sample(**params: Any) -> None:
         raise click.BadOptionUsage("nfe", f"{method!r} chooses its own steps; leave --nfe out and set its tolerances")
     if not isinstance(method, BlackBox):
         params["nfe"] = params["nfe"] or _NFE
-    ode, request = requested(params)
-    check_plan(ode, request.grid, method, params["nfe"])
+    request = requested(params)
+    check_plan(request.ode, request.grid, method, params["nfe"])
     output_folder(outdir, _FILES, force=params["force"])
     total = params["nfe"] * request.batches if params["nfe"] else None
     with tqdm(total=total, desc="sample", unit="call", disable=None, leave=False) as bar:
-        drawn = draw(watched(ode, bar.update), request, method, params["nfe"])
+        drawn = draw(watched(request, bar.update), method, params["nfe"])
     _write(outdir, params, request, drawn)
     click.echo(
         f"{len(drawn.x)} samples with {drawn.nfe} network calls each in {drawn.seconds:.1f} s: {outdir / _FILES[1]}"

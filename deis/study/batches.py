@@ -17,11 +17,13 @@ from deis.integrators.base import Integrator
 class Request:
     """Which samples are wanted, and how they are computed.
 
+    :param ode_of: the probability-flow ODE for samples of some seeds; only what it is conditioned on may differ.
     :param shape: shape of one sample.
     :param seeds: one seed a sample.
     :param batch: most samples at a time.
     """
 
+    ode_of: Callable[[Sequence[int]], ProbabilityFlowODE]
     shape: tuple[int, ...]
     seeds: tuple[int, ...]
     grid: GridFamily
@@ -32,6 +34,11 @@ class Request:
     def split(self) -> Iterator[Sequence[int]]:
         """The seeds of each batch."""
         return (self.seeds[i : i + self.batch] for i in range(0, len(self.seeds), self.batch))
+
+    @property
+    def ode(self) -> ProbabilityFlowODE:
+        """The ODE for one sample, of which schedule and clocks are those of all."""
+        return self.ode_of(self.seeds[:1])
 
     @property
     def batches(self) -> int:
@@ -51,12 +58,12 @@ class Drawn:
     seconds_in_network: float
 
 
-def draw(ode: ProbabilityFlowODE, request: Request, integrator: Integrator, nfe: int | None) -> Drawn:
+def draw(request: Request, integrator: Integrator, nfe: int | None) -> Drawn:
     """Draw the samples that are asked for; a sample does not depend on its batch, unless the method is adaptive."""
     began = time.perf_counter()
     solutions = [
         sample(
-            ode,
+            request.ode_of(seeds),
             request.shape,
             seeds,
             nfe=nfe,
@@ -72,12 +79,17 @@ def draw(ode: ProbabilityFlowODE, request: Request, integrator: Integrator, nfe:
     return Drawn(x, max(solution.nfe for solution in solutions), time.perf_counter() - began, in_network)
 
 
-def watched(ode: ProbabilityFlowODE, tick: Callable[[], object]) -> ProbabilityFlowODE:
-    """The same ODE, which calls ``tick`` after every network call."""
+def watched(request: Request, tick: Callable[[], object]) -> Request:
+    """The same request, which calls ``tick`` after every network call."""
 
-    def network(x: Tensor, t: Tensor) -> Tensor:
-        value = ode.network(x, t)
-        tick()
-        return value
+    def ode_of(seeds: Sequence[int]) -> ProbabilityFlowODE:
+        ode = request.ode_of(seeds)
 
-    return attrs.evolve(ode, network=network)
+        def network(x: Tensor, t: Tensor) -> Tensor:
+            value = ode.network(x, t)
+            tick()
+            return value
+
+        return attrs.evolve(ode, network=network)
+
+    return attrs.evolve(request, ode_of=ode_of)

@@ -9,7 +9,6 @@ from torch import Tensor
 from deis.analysis.metrics import geometric_mean_rmse, rmse
 from deis.analysis.reference import Reference, reference
 from deis.diffusion.noise import SampleNoise
-from deis.diffusion.ode import ProbabilityFlowODE
 from deis.errors import ArgumentError, CapabilityError, NonFiniteError
 from deis.integrators.base import Integrator
 from deis.study.batches import Request, draw
@@ -36,7 +35,6 @@ def budgeted(integrators: Mapping[str, Integrator], budgets: Sequence[int]) -> l
 
 
 def compare(
-    ode: ProbabilityFlowODE,
     request: Request,
     integrators: Mapping[str, Integrator],
     planned: Iterable[Result],
@@ -49,16 +47,17 @@ def compare(
     :param frechet: distance of samples to the data; None to leave it out.
     """
     return [
-        row if row.nfe is None else _measured(ode, request, integrators[row.integrator], row, target, frechet)
+        row if row.nfe is None else _measured(request, integrators[row.integrator], row, target, frechet)
         for row in planned
     ]
 
 
-def reference_samples(ode: ProbabilityFlowODE, request: Request, nfe: int = 240) -> Reference:
+def reference_samples(request: Request, nfe: int = 240) -> Reference:
     """Converged float64 solutions of the same noise."""
-    _, sigma = ode.marginal(torch.tensor(ode.domain[0], dtype=torch.float64))
     parts = []
     for seeds in request.split():
+        ode = request.ode_of(seeds)
+        _, sigma = ode.marginal(torch.tensor(ode.domain[0], dtype=torch.float64))
         start = SampleNoise(seeds).initial(request.shape, torch.float64, request.device) * float(sigma)
         parts.append(reference(ode, start, nfe=nfe, grid="vp-t2"))
     squares = sum(part.uncertainty**2 * len(part.x) for part in parts)
@@ -90,7 +89,6 @@ def _planned(name: str, method: Integrator, budget: int) -> Result:
 
 
 def _measured(
-    ode: ProbabilityFlowODE,
     request: Request,
     method: Integrator,
     row: Result,
@@ -98,7 +96,7 @@ def _measured(
     frechet: Callable[[Tensor], float] | None,
 ) -> Result:
     try:
-        drawn = draw(ode, request, method, row.nfe)
+        drawn = draw(request, method, row.nfe)
     except NonFiniteError as error:
         return attrs.evolve(row, note=str(error))
     row = attrs.evolve(row, seconds=drawn.seconds, frechet=frechet(drawn.x) if frechet else None)

@@ -1,6 +1,8 @@
 """The front door of the zoo: models by name, as probability-flow ODEs."""
 
 import abc
+from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar
 
 import attrs
@@ -14,6 +16,7 @@ from deis.diffusion.schedules import NoiseSchedule, VPLinear
 from deis.errors import ArgumentError, CapabilityError
 from deis.fields import is_integer, is_number
 from deis.registry import Registry
+from deis.zoo.unet import NO_LABEL, DigitsUNet
 from deis.zoo.weights import load_images, load_unet
 
 MODELS: "Registry[Model]" = Registry("model")
@@ -39,15 +42,17 @@ class Model(abc.ABC):
     dtype: ClassVar[torch.dtype]
     """Precision in which the model is meant to be sampled."""
 
-    def ode(self, label: int | None = None, guidance: float = 1.0) -> ProbabilityFlowODE:
+    def ode(self, label: int | Sequence[int] | None = None, guidance: float = 1.0) -> ProbabilityFlowODE:
         """The probability-flow ODE.
 
-        :param label: class of all samples; None for any.
+        :param label: class of all samples, or one class a sample; None for no class.
         :param guidance: strength of classifier-free guidance; 1 is none.
-        :raises ArgumentError: if the label does not exist, or guidance is asked for without one.
+        :raises ArgumentError: if a label does not exist, or guidance is asked for without one.
+        :raises CapabilityError: if the model takes no guidance, or no more than one class at a time.
         """
-        if label is not None and not (is_integer(label) and 0 <= label < self.classes):
-            raise ArgumentError("label", f"must be a whole number from 0 to {self.classes - 1}", label)
+        for one in label if isinstance(label, Sequence) and not isinstance(label, str) else [label]:
+            if one is not None and not (is_integer(one) and 0 <= one < self.classes):
+                raise ArgumentError("label", f"must be a whole number from 0 to {self.classes - 1}", one)
         if not is_number(guidance) or guidance < 0:
             raise ArgumentError("guidance", "must be a number of at least 0", guidance)
         if guidance != 1 and label is None:
@@ -59,7 +64,14 @@ class Model(abc.ABC):
         return ((x.float().squeeze(1) + 1) / 2).clamp(0, 1)
 
     @abc.abstractmethod
-    def _ode(self, label: int | None, guidance: float) -> ProbabilityFlowODE: ...
+    def labels(self, seeds: Sequence[int]) -> list[int] | None:
+        """Labels of the samples of these seeds where none is asked for; None if the model covers all classes at once.
+
+        A label depends on its own seed only.
+        """
+
+    @abc.abstractmethod
+    def _ode(self, label: int | Sequence[int] | None, guidance: float) -> ProbabilityFlowODE: ...
 
 
 @MODELS.register("digits")
@@ -72,17 +84,25 @@ class DigitsModel(Model):
     schedule: ClassVar[NoiseSchedule] = VPLinear()
     dtype: ClassVar[torch.dtype] = torch.float32
 
-    def _ode(self, label: int | None, guidance: float) -> ProbabilityFlowODE:
-        unet = load_unet()
+    def labels(self, seeds: Sequence[int]) -> list[int] | None:
+        return [seed % self.classes for seed in seeds]
+
+    @cached_property
+    def _unet(self) -> DigitsUNet:
+        return load_unet()
+
+    def _ode(self, label: int | Sequence[int] | None, guidance: float) -> ProbabilityFlowODE:
+        unet = self._unet
 
         def network(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
             value: Tensor = unet.to(x.device)(x.float(), t.float(), labels)
             return value.to(x.dtype)
 
-        null = self.classes
-        if label is None or guidance == 1:
-            return ProbabilityFlowODE(self.schedule, Labelled(network, null if label is None else label))
-        return ProbabilityFlowODE(self.schedule, ClassifierFree(network, label, guidance, null))
+        if label is None:
+            return ProbabilityFlowODE(self.schedule, Labelled(network, NO_LABEL))
+        labels = torch.tensor(label) if isinstance(label, Sequence) else label
+        guided = Labelled(network, labels) if guidance == 1 else ClassifierFree(network, labels, guidance, NO_LABEL)
+        return ProbabilityFlowODE(self.schedule, guided)
 
 
 @MODELS.register("digits-exact")
@@ -95,7 +115,12 @@ class DigitsExact(Model):
     schedule: ClassVar[NoiseSchedule] = VPLinear()
     dtype: ClassVar[torch.dtype] = torch.float64
 
-    def _ode(self, label: int | None, guidance: float) -> ProbabilityFlowODE:
+    def labels(self, seeds: Sequence[int]) -> list[int] | None:
+        return None
+
+    def _ode(self, label: int | Sequence[int] | None, guidance: float) -> ProbabilityFlowODE:
+        if isinstance(label, Sequence):
+            raise CapabilityError("digits-exact takes one label for all samples; leave it out for all classes at once")
         if guidance != 1:
             raise CapabilityError("digits-exact knows each class exactly and takes no guidance; leave guidance at 1")
         images, labels = load_images()

@@ -53,8 +53,8 @@ def test_files_are_written(compared):
 def test_errors_are_those_to_a_converged_solution_of_the_same_noise(compared):
     model = load("digits-exact")
     ode = model.ode()
-    request = Request(model.shape, tuple(range(40)), None, 40, model.dtype, "cpu")
-    target = reference_samples(ode, request, nfe=480).x
+    request = Request(lambda seeds: ode, model.shape, tuple(range(40)), None, 40, model.dtype, "cpu")
+    target = reference_samples(request, nfe=480).x
     x = sample(ode, model.shape, range(40), nfe=8, integrator="tab2", dtype=model.dtype).x
     row = rows(compared[1])["tab2", 8]
     assert row["rmse"] == pytest.approx(rmse(x, target), rel=1e-2)
@@ -182,10 +182,10 @@ def test_a_method_that_fails_leaves_the_others_alone(deis, tmp_path, monkeypatch
 
     draw = comparison.draw
 
-    def failing(ode, request, method, nfe):
+    def failing(request, method, nfe):
         if nfe == 4:
             raise NonFiniteError("the nonlinearity returned NaN at evaluation 2")
-        return draw(ode, request, method, nfe)
+        return draw(request, method, nfe)
 
     monkeypatch.setattr(comparison, "draw", failing)
     result = deis(f"compare --model digits-exact --seeds 0-3 --integrators tab1 --nfe 4,5 --outdir {tmp_path}")

@@ -89,6 +89,14 @@ def test_labels_choose_the_class(deis, tmp_path):
     assert (labels[distances.argmin(1)] == 3).all()
 
 
+def test_without_a_label_the_trained_network_draws_every_digit_by_its_seed(deis, tmp_path):
+    deis(f"sample --nfe 10 --seeds 20-39,7 --batch 8 --outdir {tmp_path}")
+    samples = torch.from_numpy(np.load(tmp_path / "samples.npz")["samples"])
+    digits = load_classifier()(samples).argmax(1)
+    expected = torch.tensor([*range(10), *range(10), 7])
+    assert (digits == expected).double().mean() > 0.9
+
+
 def test_the_trained_network_takes_labels_and_guidance(deis, tmp_path):
     assert deis(f"sample --seeds 0-15 --nfe 8 --label 3 --guidance 2 --outdir {tmp_path}").exit_code == 0
     samples, _ = numbers(tmp_path)

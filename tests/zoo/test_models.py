@@ -35,6 +35,21 @@ def test_samples_of_a_label_are_that_digit(guidance):
     assert (load_classifier()(x).argmax(1) == 7).float().mean() > 0.9
 
 
+def test_a_label_a_sample_is_taken():
+    model = deis.zoo.load("digits")
+    labels = model.labels(range(5, 25))
+    x = deis.sample(model.ode(labels), model.shape, range(5, 25), nfe=10).x
+    assert labels == [seed % 10 for seed in range(5, 25)]
+    assert (load_classifier()(x).argmax(1) == torch.tensor(labels)).float().mean() > 0.9
+
+
+def test_the_exact_model_covers_all_classes_and_takes_one_label_at_a_time():
+    model = deis.zoo.load("digits-exact")
+    assert model.labels([0, 1]) is None
+    with pytest.raises(CapabilityError, match="takes one label for all samples"):
+        model.ode([0, 1])
+
+
 def test_guidance_costs_no_further_evaluations_and_changes_the_samples():
     model = deis.zoo.load("digits")
     plain, guided = (deis.sample(model.ode(7, scale), model.shape, [0], nfe=5) for scale in (1.0, 3.0))
@@ -50,7 +65,7 @@ def test_the_exact_model_of_a_label_knows_that_digit_only():
     assert (labels[nearest] == 4).all()
 
 
-@pytest.mark.parametrize("label", [-1, 10, 2.5, True, "3"])
+@pytest.mark.parametrize("label", [-1, 10, 2.5, True, "3", [0, 10]])
 def test_labels_that_do_not_exist_are_refused(model, label):
     with pytest.raises(ArgumentError, match="label must be a whole number from 0 to 9"):
         model.ode(label)
