@@ -17,7 +17,7 @@ class GaussianMixture:
 
     :param means: shape ``(K, *state)``.
     :param std: standard deviation of every component, >= 0.
-    :param weights: shape (K,), positive, summing to 1; equal by default.
+    :param weights: shape (K,), positive, summing to 1; None for equal ones.
 
     >>> from deis import EDM, PowerGrid, solve
     >>> ode = GaussianMixture(torch.zeros(1, 2), std=1.0).ode(EDM())  # noise N(0, 80^2 + 1) shrinks to N(0, 1)
@@ -28,17 +28,16 @@ class GaussianMixture:
 
     means: Tensor
     std: float = attrs.field(validator=number_in(0))
-    weights: Tensor = attrs.field()
-
-    @weights.default
-    def _equal(self) -> Tensor:
-        return torch.full((len(self.means),), 1 / len(self.means), dtype=torch.float64)
+    weights: Tensor | None = None
 
     def __attrs_post_init__(self) -> None:
-        if not self.means.is_floating_point() or self.means.dim() < 1 or not len(self.means):
-            raise ArgumentError("means", "must be a floating point tensor of shape (K, *state)", self.means.dtype)
-        w = self.weights
-        if w.shape != self.means.shape[:1] or not bool((w > 0).all()) or abs(float(w.sum()) - 1) > 1e-6:
+        means, w = self.means, self.weights
+        if not isinstance(means, Tensor) or not means.is_floating_point() or means.dim() < 1 or not len(means):
+            got = means.dtype if isinstance(means, Tensor) else type(means).__name__
+            raise ArgumentError("means", "must be a floating point tensor of shape (K, *state)", got)
+        if w is None:
+            return
+        if not isinstance(w, Tensor) or w.shape != self.means.shape[:1] or not bool((w > 0).all()) or abs(float(w.sum()) - 1) > 1e-6:
             raise ArgumentError("weights", f"must be {len(self.means)} positive numbers summing to 1", w)
 
     def ode(self, schedule: NoiseSchedule) -> ProbabilityFlowODE:
@@ -54,7 +53,7 @@ class GaussianMixture:
         """
         prediction(predicts)
         means = self.means.reshape(len(self.means), -1)
-        log_weights = self.weights.log()
+        log_weights = torch.zeros(len(means), dtype=torch.float64) if self.weights is None else self.weights.log()
 
         def exact(x: Tensor, t: Tensor) -> Tensor:
             if x.shape[1:] != self.means.shape[1:]:

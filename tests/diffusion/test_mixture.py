@@ -19,7 +19,8 @@ def eps_by_autograd(data, schedule, x, t):
     x = x.clone().requires_grad_()
     squares = (x[:, None] - alpha * data.means).square().sum((-1, -2))
     variance = alpha**2 * data.std**2 + sigma**2
-    density = (data.weights.log() - squares / (2 * variance)).logsumexp(1)
+    weights = torch.ones(len(data.means)) if data.weights is None else data.weights
+    density = (weights.log() - squares / (2 * variance)).logsumexp(1)
     (score,) = torch.autograd.grad(density.sum(), x)
     return -sigma * score
 
@@ -102,3 +103,17 @@ def test_unknown_kinds_are_refused_before_any_work():
 def test_states_of_another_shape_are_refused(shape):
     with pytest.raises(ArgumentError, match="x must have shape"):
         mixture().network(EDM())(torch.zeros(shape, dtype=torch.float64), torch.ones(shape[:1]))
+
+
+def test_no_weights_are_equal_weights():
+    means, x = torch.randn(3, 2, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
+    equal = torch.full((3,), 1 / 3, dtype=torch.float64)
+    t, schedule = torch.full((4,), 0.3), VPLinear()
+    plain = GaussianMixture(means, 0.1, weights=None).network(schedule)
+    assert torch.allclose(plain(x, t), GaussianMixture(means, 0.1, equal).network(schedule)(x, t), rtol=1e-12)
+
+
+@pytest.mark.parametrize("means", [[[0.0, 1.0]], None, torch.tensor([[1, 2]])])
+def test_means_that_are_no_tensor_of_numbers_are_refused(means):
+    with pytest.raises(ArgumentError, match="means must be a floating point tensor"):
+        GaussianMixture(means, 0.1)
