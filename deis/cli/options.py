@@ -126,9 +126,7 @@ def sampling_options(seeds: str, outdir: str, batch: int) -> Callable[[Command],
         click.option(
             "--model", type=Parsed("name", zoo.load), default="digits", show_default=True, help="See deis list."
         ),
-        click.option(
-            "--label", type=int, help="Class of all samples.  [default: all; digits takes seed mod 10]"
-        ),
+        click.option("--label", type=int, help="Class of all samples.  [default: all; digits takes seed mod 10]"),
         click.option("--guidance", type=float, default=1.0, show_default=True, help="Classifier-free; 1 is none."),
         click.option(
             "--grid", type=Parsed("grid", make_grid), default="t2", show_default=True, help="t, t1.5, rho7 ..."

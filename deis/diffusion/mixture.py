@@ -37,7 +37,12 @@ class GaussianMixture:
             raise ArgumentError("means", "must be a floating point tensor of shape (K, *state)", got)
         if w is None:
             return
-        if not isinstance(w, Tensor) or w.shape != self.means.shape[:1] or not bool((w > 0).all()) or abs(float(w.sum()) - 1) > 1e-6:
+        if (
+            not isinstance(w, Tensor)
+            or w.shape != self.means.shape[:1]
+            or not bool((w > 0).all())
+            or abs(float(w.sum()) - 1) > 1e-6
+        ):
             raise ArgumentError("weights", f"must be {len(self.means)} positive numbers summing to 1", w)
 
     def ode(self, schedule: NoiseSchedule) -> ProbabilityFlowODE:
