@@ -38,7 +38,7 @@ class UnknownNameError(DeisError, LookupError):
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         near = sorted(difflib.get_close_matches(str(name), self.known, n=4, cutoff=0.6))
-        hint = f"near it: {', '.join(near)}" if near else f"known: {', '.join(self.known)}"
+        hint = f"near it: {', '.join(near)}" if near else f"known: {', '.join(self.known) or 'none'}"
         super().__init__(f"no {kind} named {name!r}; {hint}")
 
     def __reduce__(self) -> tuple[Any, ...]:

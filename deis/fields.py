@@ -1,6 +1,7 @@
 """Validators for attrs fields whose messages read well."""
 
 import math
+import operator
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,6 +21,21 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
+def as_integer(value: Any) -> Any:
+    """An int for a whole number of numpy or torch; anything else as it is.
+
+    >>> import numpy
+    >>> as_integer(numpy.int64(3)), as_integer(2.5), as_integer(True)
+    (3, 2.5, True)
+    """
+    if isinstance(value, bool):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
+
+
 def integer_in(low: int, high: int) -> Validator:
     """Accept whole numbers from ``low`` to ``high``, both included."""
 
@@ -30,13 +46,14 @@ def integer_in(low: int, high: int) -> Validator:
     return validate
 
 
-def number_in(low: float, high: float = math.inf, *, open_low: bool = False) -> Validator:
-    """Accept finite numbers from ``low`` (left out with ``open_low``) to ``high``."""
+def number_in(low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False) -> Validator:
+    """Accept finite numbers from ``low`` (left out with ``open_low``) to ``high`` (left out with ``open_high``)."""
     rule = f"must be a number {'above' if open_low else 'of at least'} {low:g}"
-    rule += "" if high == math.inf else f" and at most {high:g}"
+    rule += "" if high == math.inf else f" and {'below' if open_high else 'at most'} {high:g}"
 
     def validate(instance: Any, attribute: Any, value: Any) -> None:
-        if not is_number(value) or not low <= value <= high or (open_low and value == low):
+        edge = (open_low and value == low) or (open_high and value == high)
+        if not is_number(value) or not low <= value <= high or edge:
             raise ArgumentError(attribute.name, rule, value)
 
     return validate

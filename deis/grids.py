@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deis.errors import ArgumentError, UnknownNameError
 from deis.fields import is_integer, number_in, one_of
+from deis.numerics.host import on_host
 from deis.odes.base import SemilinearODE
 from deis.registry import Registry
 
@@ -113,7 +114,8 @@ class GridFamily(abc.ABC):
         """
         if not is_integer(intervals) or intervals < 1:
             raise ArgumentError("intervals", "must be a whole number of at least 1", intervals)
-        times = self.points(ode, intervals).tolist()
+        with on_host():
+            times = self.points(ode, intervals).tolist()
         return TimeGrid([ode.domain[0], *times[1:-1], ode.domain[1]])
 
     @abc.abstractmethod

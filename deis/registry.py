@@ -55,6 +55,9 @@ class Registry(Generic[T]):
             raise ArgumentError("name", f"must be new among the {self.kind}s", name)
 
         def add(cls: C) -> C:
+            plain: type = cls
+            if not attrs.has(plain):
+                raise ArgumentError(cls.__name__, "must be an attrs class", cls, "decorate it with attrs.frozen first")
             self._entries[name] = Entry(cls, MappingProxyType(preset))
             return cls
 
@@ -83,6 +86,8 @@ class Registry(Generic[T]):
         entry = self[name]
         chosen = {**entry.preset, **_parse_all(pairs), **options}
         for option in chosen:
+            if not entry.options():
+                raise ArgumentError(name, "takes no options", option, f"write {name}")
             if option not in entry.options():
                 raise UnknownNameError(f"option of {name!r}", option, entry.options())
         return entry.cls(**chosen)

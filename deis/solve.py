@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError, DeisError, NetworkError, NonFiniteError
-from deis.grids import TimeGrid, Times
-from deis.integrators.base import INTEGRATORS, BlackBox, Integrator
+from deis.grids import TimeGrid, Times, as_times
+from deis.integrators.base import BlackBox, Integrator, as_integrator
 from deis.integrators.plan import Coefficient, Plan
 from deis.loop import Ask, Noise, Reached, accumulation_dtype, drive, march
+from deis.numerics.host import on_host
 from deis.odes.base import SemilinearODE
 from deis.version import __version__
 
@@ -36,9 +37,6 @@ class Solution:
     seconds_in_solver: float
     plan: Plan | None
     """None for methods that make their steps as they go."""
-
-
-_WIDE = {dtype: accumulation_dtype(dtype) for dtype in (torch.float16, torch.bfloat16)}
 
 
 class Evaluator:
@@ -67,20 +65,22 @@ class Evaluator:
                 f"as its state is, got {got} (evaluation {self.nfe + 1}, step {ask.step + 1}, t = {ask.time:g})"
             )
         self._asked.append((ask.step, ask.time))
-        # finite only if all entries are; half precision would overflow
+        # a finite sum has finite entries; it is the cheapest such test, and half precision would overflow in it
         entries = value.detach() if value.requires_grad else value
-        self._sums.append(entries.sum(dtype=_WIDE.get(entries.dtype)))
+        self._sums.append(entries.sum(dtype=accumulation_dtype(entries.dtype)))
         return value
 
-    def check(self, x: Tensor) -> None:
-        """Refuse a result that is not finite, naming the evaluation at which the first such value came up."""
+    def check(self, x: Tensor, x0: Tensor) -> None:
+        """Refuse a result that is not finite, naming where the first such value came up."""
         if bool(torch.isfinite(x).all()):
             return
+        if not bool(torch.isfinite(x0).all()):
+            raise NonFiniteError("x0 holds NaN or Inf")
         for number, ((step, when), total) in enumerate(zip(self._asked, self._sums, strict=True), start=1):
             if not bool(torch.isfinite(total)):
-                kind = "NaN" if bool(torch.isnan(total)) else "Inf"
+                kind, doubt = ("NaN", "") if bool(torch.isnan(total)) else ("Inf", ", or values whose sum overflows")
                 raise NonFiniteError(
-                    f"the nonlinearity returned {kind} at evaluation {number}, in step {step + 1}, t = {when:g}"
+                    f"the nonlinearity returned {kind} at evaluation {number}, in step {step + 1}, t = {when:g}{doubt}"
                 )
         raise NonFiniteError("the state overflowed although every value of the nonlinearity was finite")
 
@@ -114,11 +114,11 @@ def solve(
     (tensor([0.6321], dtype=torch.float64), 2)
     """
     grid = as_grid(ode, times)
-    method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
+    method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
     began = time.perf_counter()
     if isinstance(method, BlackBox):
         return _black_box(ode, x0, grid, method, began, keep_states)
-    form, plan = prepare(ode, x0, grid, method, noise)
+    form, plan = prepare(ode, x0, times if isinstance(times, Tensor) else grid, method, noise)
     evaluate = Evaluator(form)
     states = [x0] if keep_states else None
     last = x0
@@ -126,7 +126,7 @@ def solve(
         last = reached.state
         if states is not None:
             states.append(last)
-    evaluate.check(last)
+    evaluate.check(last, x0)
     return _solution(last, grid, states, evaluate, len(plan.steps), began, plan)
 
 
@@ -145,9 +145,8 @@ def iterate(
 
     :raises CapabilityError: for methods that make their steps as they go.
     """
-    grid = as_grid(ode, times)
-    method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
-    form, plan = prepare(ode, x0, grid, method, noise)
+    method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
+    form, plan = prepare(ode, x0, times if isinstance(times, Tensor) else as_grid(ode, times), method, noise)
     return drive(march(plan, form.apply, x0, noise), Evaluator(form))
 
 
@@ -162,8 +161,10 @@ def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) ->
     >>> make_plan(DiagonalODE(-1.0, lambda t, x: x), [0.0, 0.5, 1.0], "tab1").nfe
     2
     """
-    method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
-    plan = method.plan(ode, as_grid(ode, times))
+    method = as_integrator(integrator)
+    grid = as_grid(ode, times)
+    with on_host():
+        plan = method.plan(ode, as_times(times if isinstance(times, Tensor) else grid))
     for step in plan.steps:
         if not all(map(_is_finite, (c for row in step.rows() for c in row.coefficients()))):
             raise DeisError(
@@ -185,13 +186,12 @@ def as_grid(ode: SemilinearODE, times: Times) -> TimeGrid:
 
 
 def prepare(
-    ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: Integrator | Plan, noise: Noise | None
+    ode: SemilinearODE, x0: Tensor, times: TimeGrid | Tensor, method: Integrator | Plan, noise: Noise | None
 ) -> tuple[SemilinearODE, Plan]:
     """The form of the ODE and the plan, checked against the state; nothing is evaluated."""
-    if not isinstance(method, Integrator | Plan):
-        raise ArgumentError("integrator", "must be an integrator, the name of one, or a plan", method)
     with torch.inference_mode(False):
-        plan = method if isinstance(method, Plan) else make_plan(ode, grid, method)
+        plan = method if isinstance(method, Plan) else make_plan(ode, times, method)
+    grid = as_grid(ode, times)
     if plan.times != grid.times:
         raise ArgumentError("times", "must be those that the plan was made for", grid.times, f"use {plan.times}")
     check_state(x0, plan.is_complex)
@@ -238,11 +238,11 @@ def _black_box(
 
     def nonlinearity(t: float, x: Tensor) -> Tensor:
         value = evaluate(Ask(evaluate.nfe, t, x.to(x0.dtype)))
-        evaluate.check(value)  # an adaptive method waits for the device at each step anyway
+        evaluate.check(value, x0)  # an adaptive method waits for the device at each step anyway
         return value.to(wide)
 
     states = [x.to(x0.dtype) for x in method.integrate(ode, nonlinearity, x0.to(wide), grid.tensor())]
-    evaluate.check(states[-1])
+    evaluate.check(states[-1], x0)
     return _solution(states[-1], grid, states if keep_states else None, evaluate, grid.intervals, began, None)
 
 

@@ -32,6 +32,10 @@ def test_an_unknown_name_without_near_misses_shows_all_known_names_sorted():
     assert str(UnknownNameError("grid", "zzz", ["t", "cosine"])) == "no grid named 'zzz'; known: cosine, t"
 
 
+def test_where_nothing_is_known_none_is_shown():
+    assert str(UnknownNameError("grid", "zzz", [])) == "no grid named 'zzz'; known: none"
+
+
 @pytest.mark.parametrize("name", [5, None, ["t"], 2.5])
 def test_an_unknown_name_may_be_of_any_type(name):
     assert repr(name) in str(UnknownNameError("grid", name, ["t"]))

@@ -1,11 +1,12 @@
 import math
 
 import attrs
+import numpy as np
 import pytest
 import torch
 
 from deis.errors import ArgumentError, UnknownNameError
-from deis.fields import boolean, integer_in, is_integer, is_number, number_in, one_of
+from deis.fields import as_integer, boolean, integer_in, is_integer, is_number, number_in, one_of
 
 
 def holder(validator):
@@ -64,6 +65,24 @@ def test_number_in_with_an_open_low_end_refuses_that_end_only():
     assert positive(1e-300).option == 1e-300
     with pytest.raises(ArgumentError, match=r"^option must be a number above 0, got 0\.0$"):
         positive(0.0)
+
+
+def test_number_in_with_an_open_high_end_refuses_that_end_only():
+    share = holder(number_in(0, 1, open_high=True))
+    assert share(1 - 1e-15).option < 1
+    with pytest.raises(ArgumentError, match=r"^option must be a number of at least 0 and below 1, got 1\.0$"):
+        share(1.0)
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3), np.array(3)], ids=repr)
+def test_whole_numbers_of_other_libraries_become_ints(value):
+    assert type(as_integer(value)) is int
+    assert as_integer(value) == 3
+
+
+@pytest.mark.parametrize("value", [True, 2.5, "1", None, np.float64(3), torch.tensor(3.0), np.bool_(True)], ids=repr)
+def test_what_is_no_whole_number_stays_as_it_is(value):
+    assert as_integer(value) is value
 
 
 def test_one_of_accepts_the_names_and_shows_near_misses():

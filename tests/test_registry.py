@@ -126,6 +126,7 @@ def test_a_preset_cannot_be_changed(shades):
 
 
 def test_registering_gives_the_class_back_unchanged(shades):
+    @attrs.frozen
     class Plain:
         """Nothing."""
 

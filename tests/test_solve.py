@@ -276,7 +276,7 @@ def test_real_states_of_a_complex_equation(calls, integrator):
 
 @pytest.mark.parametrize("bad", [None, 3, PolynomialEIAB, object()], ids=["none", "number", "class", "object"])
 def test_things_that_are_not_integrators(ode, x0, calls, bad):
-    with pytest.raises(ArgumentError, match="integrator must be an integrator, the name of one, or a plan"):
+    with pytest.raises(ArgumentError, match="integrator must be an integrator or the name of one"):
         solve(ode, x0, TIMES, bad)
     with pytest.raises(ArgumentError, match="integrator must be"):
         iterate(ode, x0, TIMES, bad)
@@ -349,7 +349,7 @@ def test_values_that_are_not_finite(x0, bad, kind):
     def function(t, x):
         return torch.where(x > 0, x, bad) if t == 0.2 else x
 
-    with pytest.raises(NonFiniteError, match=rf"returned {kind} at evaluation 2, in step 2, t = 0.2$"):
+    with pytest.raises(NonFiniteError, match=rf"returned {kind} at evaluation 2, in step 2, t = 0\.2\b"):
         solve(DiagonalODE(-1.0, function), x0, TIMES, "tab1")
 
 

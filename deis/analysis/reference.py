@@ -10,7 +10,7 @@ from deis.analysis.metrics import rmse
 from deis.errors import ArgumentError
 from deis.fields import is_integer
 from deis.grids import GridFamily, make_grid
-from deis.integrators.base import INTEGRATORS, Integrator
+from deis.integrators.base import Integrator, as_integrator
 from deis.odes.base import SemilinearODE
 from deis.solve import solve
 
@@ -36,7 +36,7 @@ def reference(
     *,
     nfe: int = 240,
     integrator: Integrator | str = FIFTH_ORDER,
-    grid: GridFamily | str = "t",
+    grid: GridFamily | str | None = None,
 ) -> Reference:
     """Solve over the whole domain to high accuracy, twice, without gradients.
 
@@ -44,7 +44,7 @@ def reference(
     :param x0: state at the start of its domain.
     :param nfe: most evaluations for the finer of the two solutions; the coarser takes half.
     :param integrator: a method of high order.
-    :param grid: a grid family, or its name.
+    :param grid: a grid family, or its name; None for ``vp-t2`` where the ODE has the clock ``vp_t``, else ``t``.
     :raises ArgumentError: if ``nfe`` is too small for two solutions.
 
     >>> from deis import Bernoulli
@@ -53,8 +53,8 @@ def reference(
     >>> abs(float(solution.x - problem.exact(1.0))) < solution.uncertainty < 1e-8
     True
     """
-    method = INTEGRATORS.create(integrator) if isinstance(integrator, str) else integrator
-    family = make_grid(grid)
+    method = as_integrator(integrator)
+    family = make_grid(("vp-t2" if "vp_t" in ode.clocks else "t") if grid is None else grid)
     if not is_integer(nfe) or nfe < 2:
         raise ArgumentError("nfe", "must be a whole number of at least 2", nfe)
     start = x0.to(torch.promote_types(x0.dtype, torch.float64))

@@ -116,7 +116,9 @@ def _verdict(results: Sequence[Result]) -> str:
     """One sentence: which integrator is best at each budget."""
     winners = best(results)
     if not winners:
-        return "No integrator could be measured."
+        if all(row.seconds is None for row in results):
+            return "No integrator could be measured."
+        return f"No integrator is ranked: with noise there is no error, and no Frechet distance up to {FEATURES} seeds."
     groups = groupby(winners, key=lambda budget: winners[budget].integrator)
     wins = [f"{name} at NFE {listed([str(budget) for budget in budgets])}" for name, budgets in groups]
     return f"Best by {_MEASURES[merit(results)]}: {'; '.join(wins)}."

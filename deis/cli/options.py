@@ -56,6 +56,15 @@ class Parsed(click.ParamType, Generic[T]):  # type: ignore[type-arg]  # generic 
             self.fail(str(error), param, ctx)
 
 
+class _Folder(click.Path):
+    """A folder that has a name: an empty text would stand for the current one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("must name a folder, for example . for the current one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Seeds written as numbers and ranges.
 
@@ -98,8 +107,15 @@ def parse_budgets(text: str) -> tuple[int, ...]:
 
 
 def parse_integrators(text: str) -> dict[str, Integrator]:
-    """Integrators by the text that describes each."""
-    return {part.strip(): INTEGRATORS.create(part.strip()) for part in text.split(",")}
+    """Integrators by the text that describes each.
+
+    :raises ArgumentError: if one comes twice.
+    """
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if names.count(name) > 1:
+            raise ArgumentError("integrators", "must name each one once", name)
+    return {name: INTEGRATORS.create(name) for name in names}
 
 
 def parse_device(text: str) -> torch.device:
@@ -137,7 +153,7 @@ def sampling_options(seeds: str, outdir: str, batch: int) -> Callable[[Command],
         click.option("--batch", type=click.IntRange(1), default=batch, show_default=True, help="Samples at a time."),
         click.option("--device", type=Parsed("name", parse_device), default="cpu", show_default=True),
         click.option("--dtype", type=click.Choice(list(_DTYPES)), help="[default: the model's own]"),
-        click.option("--outdir", type=click.Path(path_type=Path), default=outdir, show_default=True),
+        click.option("--outdir", type=_Folder(path_type=Path), default=outdir, show_default=True),
         click.option("--force", is_flag=True, help="Replace results that exist."),
     ]
 

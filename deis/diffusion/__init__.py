@@ -4,8 +4,9 @@ from deis.diffusion.discrete import DiscreteVP
 from deis.diffusion.guidance import ClassifierFree, Labelled
 from deis.diffusion.langevin import CriticallyDampedLangevin
 from deis.diffusion.mixture import GaussianMixture
+from deis.diffusion.network_time import NetworkTime
 from deis.diffusion.noise import SampleNoise
-from deis.diffusion.ode import NetworkTime, ProbabilityFlowODE
+from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.predictions import PREDICTIONS, convert
 from deis.diffusion.sampling import sample
 from deis.diffusion.schedules import EDM, SCHEDULES, VE, NoiseSchedule, RectifiedFlow, SubVP, VPCosine, VPLinear

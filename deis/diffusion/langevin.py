@@ -1,13 +1,16 @@
 """Critically damped Langevin diffusion: the noise enters through a velocity, and the linear part is a matrix."""
 
 import math
+from functools import cached_property
 from typing import ClassVar
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
-from deis.diffusion.ode import Network, NetworkTime, check_network, name_of
+from deis.diffusion.network_time import NetworkTime
+from deis.diffusion.ode import Network, check_network, name_of
 from deis.errors import ArgumentError
 from deis.fields import number_in
 from deis.numerics.lagrange import basis
@@ -124,16 +127,56 @@ class CriticallyDampedLangevin(SemilinearODE):
 
     def _angle(self, t: Tensor) -> Tensor:
         """Angle of the rotation Q in R = L Q: by R' above, its rate is -a^2 beta sqrt(det Sigma) / Sigma_xx."""
-        r, w = self._log_rule(torch.full_like(t, self.t_min), t)
-        variance, _, determinant = self._covariance(r)
-        return -(self.beta * self._rate**2) * (w * determinant.sqrt() / variance).sum(-1)
+        low, high, table = self._angles
+        inside = t.clamp(self.t_min, self.t_max)
+        panel = torch.searchsorted(high, inside.detach().log()).clamp(max=len(high) - 1)
+        x = (2 * inside.log() - low[panel] - high[panel]) / (high - low)[panel]
+        angle = _legendre(table[panel], x)
+        angle = angle - torch.where(inside == self.t_min, angle.detach(), 0.0)  # exactly zero, with its slope
+        if torch.equal(inside, t):
+            return angle
+        r, w = self._log_rule(inside, t)
+        return angle + (w * self._angle_rate(r)).sum(-1)
+
+    def _angle_rate(self, t: Tensor) -> Tensor:
+        variance, _, determinant = self._covariance(t)
+        return -(self.beta * self._rate**2) * determinant.sqrt() / variance
+
+    @cached_property
+    def _angles(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Panels in log t from ``t_min`` to ``t_max``, and the angle on each as a Legendre series on [-1, 1]."""
+        with torch.inference_mode(False), torch.no_grad():  # kept for later calls, which may need gradients
+            ends = torch.tensor([self.t_min, self.t_max], dtype=torch.float64)
+            y = self._log_panels(*ends)
+            low, high = y[:-1], y[1:]
+            x, w = np.polynomial.legendre.leggauss(_POINTS)
+            when = ((high + low)[:, None] + (high - low)[:, None] * torch.from_numpy(x)) / 2
+            rate = self._angle_rate(when.exp()) * when.exp() * ((high - low) / 2)[:, None]
+            degrees = np.arange(_POINTS)
+            series = (rate.numpy() * w) @ np.polynomial.legendre.legvander(x, _POINTS - 1) * (degrees + 0.5)
+            table = torch.from_numpy(np.polynomial.legendre.legint(series, lbnd=-1, axis=1))
+            total = table.sum(1)  # every Legendre polynomial is 1 at the end of its panel
+            table[:, 0] += total.cumsum(0) - total
+        return low, high, table
 
     def _log_rule(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Nodes and weights of integrals over time from ``s`` to ``t``, shapes (n..., m)."""
+        y, w = panel_rule(self._log_panels(s, t), _POINTS)
+        return y.exp(), w * y.exp()
+
+    def _log_panels(self, s: Tensor, t: Tensor) -> Tensor:
+        """Edges, in log t, of panels short enough for a rule of high order."""
         phase = self._rate * self.beta * (t - s).abs() / _PHASE
         panels = 1 + int(float(((t / s).log().abs() + phase).detach().max()))
-        y, w = panel_rule(uniform_edges(s.log(), t.log(), panels), _POINTS)
-        return y.exp(), w * y.exp()
+        return uniform_edges(s.log(), t.log(), panels)
+
+
+def _legendre(series: Tensor, x: Tensor) -> Tensor:
+    """sum_n series[..., n] P_n(x) by Clenshaw's recurrence."""
+    after, now = torch.zeros_like(x), torch.zeros_like(x)
+    for n in reversed(range(series.shape[-1])):
+        after, now = now, series[..., n] + (2 * n + 1) / (n + 1) * x * now - (n + 1) / (n + 2) * after
+    return now
 
 
 def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError
-from deis.fields import is_integer
+from deis.fields import as_integer, is_integer
 
 
 def _seeds(values: Iterable[int]) -> tuple[int, ...]:
-    if not isinstance(values, Iterable):
+    given = values.tolist() if isinstance(values, Tensor) else values
+    if not isinstance(given, Iterable):
         raise ArgumentError("seeds", "must be a row of whole numbers", values, "for example range(16)")
-    seeds = tuple(values)
+    seeds = tuple(map(as_integer, given))
     for seed in seeds:
         if not is_integer(seed) or not 0 <= seed < 2**63:
             raise ArgumentError("seeds", "must be whole numbers from 0 to 2^63 - 1", seed)

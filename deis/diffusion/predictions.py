@@ -12,6 +12,7 @@ from torch import Tensor
 from deis.diffusion.schedules import NoiseSchedule
 from deis.errors import UnknownNameError
 from deis.numerics.derivative import derivative
+from deis.numerics.host import on_host
 
 Level = Callable[[NoiseSchedule, Tensor], Tensor]
 
@@ -70,17 +71,24 @@ def _sigma_rate(schedule: NoiseSchedule, t: Tensor) -> Tensor:
     return derivative(schedule.sigma, t)
 
 
+_EPS = Prediction(_zero, _one, _log_alpha)
 _X0 = Prediction(_one, _zero, _log_sigma)
+_V = Prediction(_minus_sigma, _alpha, _log_norm)
+_FLOW = Prediction(_alpha_rate, _sigma_rate, _zero)
 
 PREDICTIONS = {
-    "eps": Prediction(_zero, _one, _log_alpha),
+    "eps": _EPS,
     "x0": _X0,
     "denoiser": _X0,  # D(x; sigma) of arXiv 2206.00364
     "score": Prediction(_zero, _minus_inverse_sigma, _log_alpha),
-    "v": Prediction(_minus_sigma, _alpha, _log_norm),  # arXiv 2202.00512
-    "flow": Prediction(_alpha_rate, _sigma_rate, _zero),  # dx/dt along the conditional path, arXiv 2210.02747
+    "v": _V,  # arXiv 2202.00512
+    "flow": _FLOW,  # dx/dt along the conditional path, arXiv 2210.02747
+    "epsilon": _EPS,
+    "sample": _X0,
+    "v_prediction": _V,
+    "flow_prediction": _FLOW,
 }
-"""Kinds by name; ``denoiser`` is ``x0`` under another name."""
+"""Kinds by name; ``denoiser`` is ``x0`` under another name, and the last four are the names that diffusers uses."""
 
 
 def prediction(name: str) -> Prediction:
@@ -88,7 +96,7 @@ def prediction(name: str) -> Prediction:
 
     :raises UnknownNameError: if there is none; near misses are shown.
     """
-    if name not in PREDICTIONS:
+    if not isinstance(name, str) or name not in PREDICTIONS:
         raise UnknownNameError("prediction", name, PREDICTIONS)
     return PREDICTIONS[name]
 
@@ -120,5 +128,6 @@ def convert(value: Tensor, source: str, target: str, schedule: NoiseSchedule, t:
     """
     if prediction(source) is prediction(target):
         return value
-    a, b = conversion(source, target, schedule, torch.tensor(t, dtype=torch.float64))
-    return a * x + b * value
+    with on_host():
+        a, b = conversion(source, target, schedule, torch.tensor(t, dtype=torch.float64))
+    return (a * x + b * value).to(x.dtype)  # which a float64 number changes where the state is a number, too

@@ -204,7 +204,7 @@ class RectifiedFlow(NoiseSchedule):
     """Straight paths: alpha = 1 - t, sigma = t (arXiv 2209.03003); data at t = 0, both ends are left out."""
 
     t_min: float = attrs.field(default=1e-3, validator=number_in(0, open_low=True))
-    t_max: float = attrs.field(default=1 - 1e-3, validator=[number_in(0, 1 - 1e-12), _span])
+    t_max: float = attrs.field(default=1 - 1e-3, validator=[number_in(0, 1, open_high=True), _span])
 
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - t

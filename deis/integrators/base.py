@@ -11,7 +11,7 @@ from deis.errors import ArgumentError, CapabilityError
 from deis.fields import is_integer
 from deis.grids import Times
 from deis.integrators.plan import Plan
-from deis.odes.base import SemilinearODE
+from deis.odes.base import Clock, SemilinearODE
 from deis.registry import Registry
 
 INTEGRATORS: "Registry[Integrator]" = Registry("integrator")
@@ -78,6 +78,30 @@ class Integrator(abc.ABC):
         while self.nfe(intervals + 1) <= nfe:
             intervals += 1
         return intervals
+
+    def need_clock(self, ode: SemilinearODE, name: str) -> Clock:
+        """The clock of the ODE that this method runs in.
+
+        :raises CapabilityError: if the ODE does not have it; both sides are named.
+        """
+        try:
+            return ode.clock(name)
+        except CapabilityError as error:
+            raise CapabilityError(f"{self!r} needs the clock {name!r}: {error}; choose another by clock=") from None
+
+
+def as_integrator(value: "Integrator | str") -> Integrator:
+    """An integrator, or the registered one of that name.
+
+    :raises UnknownNameError: if there is none of that name.
+    :raises ArgumentError: for anything else.
+    """
+    if isinstance(value, str):
+        return INTEGRATORS.create(value)
+    if not isinstance(value, Integrator):
+        fix = f"write {value.__name__}()" if isinstance(value, type) else "for example deis.PolynomialEIAB()"
+        raise ArgumentError("integrator", "must be an integrator or the name of one", value, fix)
+    return value
 
 
 class BlackBox(Integrator):

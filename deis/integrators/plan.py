@@ -54,17 +54,25 @@ HERE = Row(1.0)
 """The row that gives the state itself."""
 
 
+def _here(row: Row) -> Row:
+    plain = not row.values and isinstance(row.state, float) and row.state == 1
+    return HERE if plain else row
+
+
 @attrs.frozen(eq=False)
 class Stage:
     """One evaluation of N: its time, and the row that gives the point."""
 
     time: float
-    row: Row = HERE
+    row: Row = attrs.field(default=HERE, converter=_here)
 
 
 @attrs.frozen(eq=False)
 class Step:
-    """One step from ``start`` to ``end``; see DESIGN in the documentation for the order of the values in a row."""
+    """One step from ``start`` to ``end``.
+
+    A row's values multiply N at this step's stages, in the order of evaluation, then N of earlier steps, newest first.
+    """
 
     start: float
     end: float
@@ -74,7 +82,7 @@ class Step:
     """Replaces the state at ``end`` once N is known there; its first value is that N, the others as in ``advance``."""
     error: Row | None = None
     """Its value estimates the local error."""
-    noise: Coefficient | None = None
+    noise: Coefficient | None = attrs.field(default=None, converter=as_number)
     """Scale of the noise added after ``advance``."""
 
     @property
@@ -97,8 +105,26 @@ def _chained(instance: Any, attribute: Any, steps: tuple[Step, ...]) -> None:
     for before, after in pairwise(steps):
         if before.end != after.start:
             raise ArgumentError("steps", f"must start where the last one ended ({before.end:g})", after.start)
+    for n, step in enumerate(steps):
+        _check_reach(n, step)
+        first = step.stages[0]
+        if n and steps[n - 1].correct is not None and (first.row is not HERE or first.time != step.start):
+            raise ArgumentError("steps", "must evaluate N at the new point first after a correction", step)
     if steps[-1].correct is not None:
         raise ArgumentError("steps", "must not end on a correction, which needs one more evaluation", steps[-1].correct)
+
+
+def _check_reach(n: int, step: Step) -> None:
+    """Refuse rows that read values of N which do not exist yet: step ``n`` finds ``n`` values in the history."""
+    if not step.stages:
+        raise ArgumentError("stages", "must hold at least one evaluation of N", step)
+    own = len(step.stages)
+    rows = [(stage.row, i) for i, stage in enumerate(step.stages)] + [(step.advance, own)]
+    rows += [(row, width) for row, width in ((step.correct, own + 1), (step.error, own)) if row is not None]
+    for row, width in rows:
+        if len(row.values) > width + n:
+            rule = f"must read at most {width + n} values in step {n} (its stages, and one value of each earlier step)"
+            raise ArgumentError("row", rule, len(row.values))
 
 
 @attrs.frozen(eq=False)
@@ -214,7 +240,7 @@ def _pairs(a: Step, b: Step) -> Iterator[tuple[tuple[Coefficient, ...], tuple[Co
 
 
 def _close(a: tuple[Coefficient, ...], b: tuple[Coefficient, ...]) -> bool:
-    x, y = ([torch.as_tensor(c, dtype=torch.complex128, device="cpu") for c in row] for row in (a, b))
+    x, y = ([torch.as_tensor(c, dtype=torch.complex128, device="cpu").detach() for c in row] for row in (a, b))
     if any(p.shape != q.shape for p, q in zip(x, y, strict=True)):
         return False
     largest = max((float(c.abs().max()) for c in (*x, *y)), default=0.0)

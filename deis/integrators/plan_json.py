@@ -38,13 +38,19 @@ def plan_from_json(text: str) -> Plan:
     :raises ArgumentError: if the text is not such a plan; what is wrong is named.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_refuse)
         if data["format"] != _FORMAT:
             raise ArgumentError("plan", f"must have the format {_FORMAT!r}", data["format"])
         return Plan([_load_step(step) for step in data["steps"]], data["splitting"], data["provenance"])
-    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+    except ArgumentError:
+        raise
+    except (KeyError, TypeError, IndexError, ValueError) as error:
         trouble = f"{type(error).__name__}: {error}"
         raise ArgumentError("plan", "must be JSON written by plan_to_json", trouble) from None
+
+
+def _refuse(constant: str) -> None:
+    raise ArgumentError("plan", "must hold finite numbers", constant)
 
 
 def _dump_step(step: Step) -> dict[str, Any]:

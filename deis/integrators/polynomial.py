@@ -67,7 +67,7 @@ class PolynomialEIAB(Integrator):
     def plan(self, ode: SemilinearODE, times: Times) -> Plan:
         times = as_times(times)
         form = ode if self.predict is None else ode.split(self.predict)
-        form.clock(self.clock)  # a missing clock is found before any work
+        self.need_clock(form, self.clock)  # before any work
         intervals = len(times) - 1
         points = times.tolist()
         states = unstack(form.transition(times[1:], times[:-1]), 1)

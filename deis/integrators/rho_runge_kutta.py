@@ -55,7 +55,7 @@ class RhoRungeKutta(Integrator):
 
     def plan(self, ode: SemilinearODE, times: Times) -> Plan:
         times = as_times(times)
-        hand = ode.clock(self.clock)
+        hand = self.need_clock(ode, self.clock)
         method = self._method
         clock = hand.of(times)
         h = clock[1:] - clock[:-1]

@@ -17,6 +17,10 @@ from deis.odes.base import SemilinearODE
 
 Nonlinearity = Callable[[float, Tensor], Tensor]
 
+_SAME = 1e-7  # in |h L|: the error of first order is half its square
+_ROUNDING = 1e-13  # in |h L|: what is left out
+_ELEMENTS = 2**21
+
 
 def as_coefficient(value: object) -> Tensor:
     """A float64 or complex128 tensor on the CPU from a number or a tensor of numbers.
@@ -56,7 +60,8 @@ class _ConstantODE(SemilinearODE):
         return self.matrix.expand((*t.shape, *self.matrix.shape))
 
     def transition(self, t: Tensor, s: Tensor) -> Tensor:
-        return self._phi(0, t - s)[0]
+        h = t - s
+        return self._combine(torch.ones((*h.shape, 1, 1), dtype=torch.float64), 0, h).squeeze(h.dim())
 
     def nonlinearity(self, t: float, x: Tensor) -> Tensor:
         return self.function(t, x)
@@ -66,16 +71,64 @@ class _ConstantODE(SemilinearODE):
             return super().weights(s, t, nodes, clock)
         # with theta = (r - s) / h:  int_0^1 exp((1 - theta) z) theta^k dtheta = k! phi_{k+1}(z)
         h, count = t - s, nodes.shape[-1]
-        powers = self._phi(count, h)[1:].movedim(0, -1 - self.matrix.dim())  # (n, k, *c)
         factorials = torch.tensor([math.factorial(k) for k in range(count)], dtype=torch.float64)
         rows = monomials((nodes - s[..., None]) / h[..., None]) * factorials * h[..., None, None]
-        flat = powers.reshape(*powers.shape[: h.dim() + 1], -1)
-        return (rows.to(flat.dtype) @ flat).reshape(powers.shape)
+        return self._combine(rows, 1, h)
+
+    def _combine(self, rows: Tensor, first: int, h: Tensor) -> Tensor:
+        """sum_k rows_jk phi_{first + k}(h L), shape (n..., j, *c); steps that differ by rounding share their work."""
+        rows, steps = rows.reshape(-1, *rows.shape[-2:]), h.reshape(-1)
+        kinds, member = (steps, None) if h.requires_grad else _distinct(steps, self._norm)
+        last, gap = first + rows.shape[-1], steps - kinds[member] if member is not None else None
+        if gap is None or float(gap.abs().max()) * self._norm <= _ROUNDING:
+            functions = self._phi(last - 1, kinds)[first:]
+        else:  # to first order in the gap, phi_k' = phi_k - k phi_{k+1}
+            values = self._phi(last, kinds)[first:]
+            k = torch.arange(first, last).reshape(-1, *[1] * (values.dim() - 1))
+            slopes = values[:-1] - k * values[1:]
+            functions = torch.cat([values[:-1], self.compose(self.matrix.expand(slopes.shape), slopes)])
+            rows = torch.cat([rows, gap[:, None, None] * rows], dim=-1)
+        flat = functions.movedim(1, 0).flatten(2) if self.matrix.dim() else functions.mT[..., None]
+        total = _multiply(rows.to(flat.dtype), flat, member)
+        return total.reshape(*h.shape, rows.shape[-2], *self.matrix.shape)
 
     def _phi(self, order: int, h: Tensor) -> Tensor:
-        """phi_0 ... phi_order of h L, shape (order + 1, n..., *c)."""
-        z = h.reshape((*h.shape, *[1] * self.matrix.dim())) * self.matrix
-        return phi(order, z) if self.block_axis is None else phi_dense(order, z)
+        """phi_0 ... phi_order of h L for h of shape (n,), a few at a time so that memory stays bounded."""
+        dense = self.block_axis is not None
+        largest = self.matrix.numel() * (order + 1) ** (2 if dense else 1)  # elements of a step in work
+        column = (-1, *[1] * self.matrix.dim())
+        parts = [part.reshape(column) * self.matrix for part in torch.split(h, max(1, _ELEMENTS // max(1, largest)))]
+        return torch.cat([phi_dense(order, z) if dense else phi(order, z) for z in parts], dim=1)
+
+    @property
+    def _norm(self) -> float:
+        """Bound of the eigenvalues of L."""
+        size = self.matrix.detach().abs()
+        return float((size if self.block_axis is None else size.sum(-1)).max()) if size.numel() else 0.0
+
+
+def _distinct(h: Tensor, norm: float) -> tuple[Tensor, Tensor | None]:
+    """One of each kind of step, and the kind of each (None if all differ); steps of a kind differ by 1e-7 / ``norm``.
+
+    Times carry rounding errors, so that h L of equal steps differs by more than rounding where L is stiff.
+    """
+    bins, member = torch.unique((h * (norm / _SAME)).round(), return_inverse=True)
+    if len(bins) == len(h):
+        return h, None
+    return torch.full_like(bins, math.inf).scatter_reduce(0, member, h, "amin"), member
+
+
+def _multiply(rows: Tensor, matrices: Tensor, member: Tensor | None) -> Tensor:
+    """rows[n] @ matrices[member[n]], without a copy of a matrix for each n."""
+    if member is None:
+        return rows @ matrices
+    if len(matrices) == 1:
+        return rows @ matrices[0]
+    order = member.argsort()
+    parts = [
+        rows[i] @ matrix for i, matrix in zip(torch.split(order, member.bincount().tolist()), matrices, strict=True)
+    ]
+    return torch.cat(parts)[order.argsort()]
 
 
 @attrs.frozen(eq=False)

@@ -44,3 +44,12 @@ def test_budgets_that_allow_no_two_solutions_are_refused(nfe):
     problem = Bernoulli()
     with pytest.raises(ArgumentError, match="nfe must be"):
         reference(problem.ode, problem.exact(0.0), nfe=nfe)
+
+
+def test_the_default_grid_suits_diffusion_models():
+    ode = GaussianMixture(torch.zeros(1, 2), std=1.0).ode(EDM())
+    start = torch.full((1, 2), (80.0**2 + 1) ** 0.5)
+    found = reference(ode, start)
+    assert found.uncertainty < 1e-4
+    assert (found.x - (1 + 0.002**2) ** 0.5).abs().max() < max(found.uncertainty, 1e-7)
+    assert torch.equal(found.x, reference(ode, start, grid="vp-t2").x)

@@ -1,4 +1,5 @@
 import importlib.util
+import subprocess
 import sys
 
 import pytest
@@ -46,3 +47,9 @@ def test_main_runs_the_command_line(monkeypatch, capsys):
         deis.cli.main()
     assert ended.value.code == 0
     assert "digits-exact" in capsys.readouterr().out
+
+
+def test_it_runs_as_a_module():
+    result = subprocess.run([sys.executable, "-m", "deis", "list", "models"], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "digits-exact" in result.stdout

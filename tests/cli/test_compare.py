@@ -161,6 +161,14 @@ def test_stochastic_methods_alone_are_ranked_by_frechet_distance(deis, tmp_path)
     assert record(tmp_path)["reference"] is None
 
 
+def test_methods_that_cannot_be_ranked_are_said_to_be_unranked(deis, tmp_path):
+    words = f"compare --model digits-exact --seeds 0-3 --integrators sddim,dopri5 --nfe 4 --outdir {tmp_path}"
+    result = deis(words)
+    assert result.exit_code == 0
+    last = "No integrator is ranked: with noise there is no error, and no Frechet distance up to 32 seeds."
+    assert result.stdout.splitlines()[-1] == last
+
+
 def test_labels_are_compared_to_their_class(deis, tmp_path):
     result = deis(f"compare --model digits-exact --label 3 --seeds 0-39 --integrators tab1 --nfe 8 --outdir {tmp_path}")
     assert result.exit_code == 0
@@ -200,6 +208,7 @@ WRONG = {
     "--nfe 999999": "nfe must be whole numbers from 1 to 100000",
     "--integrators tab3,tabb": "no integrator named 'tabb'; near it: tab0",
     "--integrators tab3,": "no integrator named ''",
+    "--integrators ddim,tab3,ddim": "integrators must name each one once, got 'ddim'",
     "--integrators rhork-rk4 --nfe 2,3": "no integrator can make any of these budgets",
     "--integrators dopri5": "chooses its number of evaluations itself",
     "--integrators tab3,tab3:clock=time": "has no clock 'time'",

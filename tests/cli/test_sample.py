@@ -206,6 +206,7 @@ WRONG = {
     "--grid t2x": "no grid named 't2x'",
     "--grid log:power=2": "power must be 1",
     "--model digit": "near it: digits",
+    "--model digits:x=1": "digits takes no options, got 'x'; write digits",
     "--batch 0": "--batch",
     "--device nowhere": "device must be one that this machine has",
     "--device meta": "device must be one that this machine has",
@@ -232,3 +233,12 @@ def test_the_folder_has_a_default(deis, tmp_path, monkeypatch):
 )
 def test_seeds(text, seeds):
     assert parse_seeds(text) == seeds
+
+
+def test_an_empty_folder_name_is_refused(deis, tmp_path, monkeypatch, no_network):
+    monkeypatch.chdir(tmp_path)
+    result = deis("sample --model digits-exact --outdir", "")
+    assert result.exit_code == 2
+    assert "--outdir" in result.stderr
+    assert "must name a folder" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
 
 from deis import INTEGRATORS, BlackBox, ExponentialEuler, PolynomialEIAB, PowerGrid, SemilinearODE, TimeGrid, solve
 from deis.diffusion import CriticallyDampedLangevin
@@ -263,3 +263,38 @@ def test_parameters_that_make_no_diffusion_are_refused(argument, value):
         langevin(**{argument: value})
     with pytest.raises(ArgumentError, match="network must be callable"):
         langevin(None)
+
+
+@every
+def test_the_angle_is_the_integral_of_its_rate_inside_and_outside_of_the_domain(options):
+    ode = langevin(**options)
+    a = 1 / math.sqrt(ode.mass)
+
+    def rate(y):
+        sigma = ode.covariance(at(math.exp(y))).numpy()
+        return -(ode.beta * a**2) * math.sqrt(np.linalg.det(sigma)) / sigma[0, 0] * math.exp(y)
+
+    times = [2e-4, 1e-3, 2.2e-3, 0.05, 0.77, 1.0, 1.6]
+    exact = [quad(rate, math.log(ode.t_min), math.log(t), epsabs=1e-13, epsrel=1e-12, limit=500)[0] for t in times]
+    factor = ode.factor(at(times))
+    angle = torch.atan2(-factor[:, 0, 1], factor[:, 0, 0])
+    gap = torch.remainder(angle - at(exact) + math.pi, 2 * math.pi) - math.pi
+    assert float(gap.abs().max()) < 1e-10  # what the determinant in the reference reaches
+
+
+def test_the_factor_is_differentiable_in_time_also_at_the_start():
+    ode = langevin()
+    times = at([1e-3, 0.02, 0.7]).requires_grad_()
+    assert torch.autograd.gradcheck(lambda t: ode.factor(t)[1:], times, eps=1e-6, rtol=1e-5)
+    (slope,) = torch.autograd.grad(ode.factor(times)[0, 0, 1], times)
+    assert float(slope[0]) != 0
+
+
+def test_the_angle_is_tabulated_once():
+    with torch.inference_mode():
+        ode = langevin()
+        ode.factor(at(0.3))
+    assert ode._angles is ode._angles
+    t = at(0.3).requires_grad_()
+    ode.factor(t).sum().backward()
+    assert t.grad is not None

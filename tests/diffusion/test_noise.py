@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -65,6 +66,19 @@ def test_large_seeds_are_seeds():
 
 @pytest.mark.parametrize("seeds", [[], [-1], [2**63], [True], [1.0], ["1"], 7, None, "12"])
 def test_bad_seeds_are_refused(seeds):
+    with pytest.raises(ArgumentError, match="seeds must"):
+        SampleNoise(seeds)
+
+
+@pytest.mark.parametrize("seeds", [np.arange(3), torch.arange(3), [np.int64(0), torch.tensor(1), 2], iter(range(3))])
+def test_seeds_may_come_from_numpy_and_torch(seeds):
+    noise = SampleNoise(seeds)
+    assert noise == SampleNoise([0, 1, 2])
+    assert {type(seed) for seed in noise.seeds} == {int}
+
+
+@pytest.mark.parametrize("seeds", [torch.tensor(3), torch.rand(3), np.array([0.5]), torch.tensor([True]), torch.eye(2)])
+def test_tensors_that_hold_no_row_of_whole_numbers_are_refused(seeds):
     with pytest.raises(ArgumentError, match="seeds must"):
         SampleNoise(seeds)
 

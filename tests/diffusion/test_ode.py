@@ -8,11 +8,9 @@ from scipy.integrate import quad
 
 from deis import (
     EDM,
-    PREDICTIONS,
     VE,
     DiscreteVP,
     GaussianMixture,
-    NetworkTime,
     PolynomialEIAB,
     PowerGrid,
     ProbabilityFlowODE,
@@ -21,7 +19,7 @@ from deis import (
 )
 from deis.errors import ArgumentError, CapabilityError, NetworkError, UnknownNameError
 
-KINDS = list(PREDICTIONS)
+KINDS = ["eps", "x0", "denoiser", "score", "v", "flow"]
 CLOCKS = ["t", "rho", "lambda", "log_rho", "sqrt_t", "vp_t"]
 
 
@@ -227,55 +225,6 @@ def test_the_network_may_speak_any_kind_and_the_result_is_the_same(schedule):
         ends.append(solve(ode, x, PowerGrid("log_rho")(ode, 12), "tab2").x)
     for end in ends[1:]:
         torch.testing.assert_close(end, ends[0], rtol=1e-9, atol=1e-9)
-
-
-class TestNetworkTime:
-    @pytest.mark.parametrize(
-        ("convention", "told"),
-        [
-            (NetworkTime(), 7.0),
-            (NetworkTime(1.0, 1.0), 8.0),
-            (NetworkTime(1 / 1000, 1 / 1000), 0.008),
-            (NetworkTime(1000.0), 7000.0),
-        ],
-    )
-    def test_the_network_is_told_the_time_in_its_own_convention(self, convention, told):
-        seen = []
-
-        def network(x, t):
-            seen.append(t)
-            return x
-
-        ode = ProbabilityFlowODE(DiscreteVP(), network, network_time=convention)
-        ode.nonlinearity(7.0, torch.zeros(3, 2, 2, dtype=torch.float64))
-        assert seen[0].shape == (3,)
-        assert seen[0].tolist() == [told] * 3
-
-    @pytest.mark.parametrize(
-        ("state", "time"),
-        [
-            (torch.bfloat16, torch.float32),
-            (torch.float16, torch.float32),
-            (torch.float32, torch.float32),
-            (torch.float64, torch.float64),
-            (torch.complex64, torch.float32),
-            (torch.complex128, torch.float64),
-        ],
-    )
-    def test_time_has_at_least_float32(self, state, time):
-        assert NetworkTime()(0.5, torch.zeros(2, 3, dtype=state)).dtype == time
-
-    def test_half_precision_networks_see_half_precision_states(self):
-        dtypes = set()
-
-        def network(x, t):
-            dtypes.add((x.dtype, t.dtype))
-            return x / 2
-
-        ode = ProbabilityFlowODE(VPLinear(), network)
-        x = solve(ode, torch.ones(2, 3, dtype=torch.bfloat16), PowerGrid()(ode, 5), "tab2").x
-        assert x.dtype == torch.bfloat16
-        assert dtypes == {(torch.bfloat16, torch.float32)}
 
 
 def test_only_the_conversion_depends_on_the_splitting():

@@ -8,7 +8,8 @@ from deis.diffusion.predictions import conversion, prediction
 from deis.errors import UnknownNameError
 
 EVERY = [SCHEDULES.create(name) for name in SCHEDULES]
-KINDS = list(PREDICTIONS)
+KINDS = ["eps", "x0", "denoiser", "score", "v", "flow"]
+DIFFUSERS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v", "flow_prediction": "flow"}
 
 numbers = st.floats(-3, 3, allow_subnormal=False)
 
@@ -89,7 +90,19 @@ def test_conversion_keeps_dtype_and_shape(dtype):
 
 
 def test_unknown_kinds_are_refused_with_near_misses():
-    with pytest.raises(UnknownNameError, match="no prediction named 'epsilon'"):
-        convert(torch.ones(1), "epsilon", "x0", EDM(), 1.0, torch.ones(1))
+    with pytest.raises(UnknownNameError, match="no prediction named 'epsilons'; near it: eps"):
+        convert(torch.ones(1), "epsilons", "x0", EDM(), 1.0, torch.ones(1))
     with pytest.raises(UnknownNameError, match="near it: score"):
         prediction("scor")
+
+
+def test_the_names_of_diffusers_are_the_same_kinds():
+    assert PREDICTIONS.keys() == {*KINDS, *DIFFUSERS}
+    for alias, name in DIFFUSERS.items():
+        assert prediction(alias) is prediction(name)
+
+
+@pytest.mark.parametrize("name", [["eps"], {}, None, 1, b"eps"])
+def test_what_is_not_a_name_is_refused(name):
+    with pytest.raises(UnknownNameError, match="no prediction named"):
+        prediction(name)

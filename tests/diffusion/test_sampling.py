@@ -1,4 +1,5 @@
 import attrs
+import numpy as np
 import pytest
 import torch
 
@@ -7,6 +8,7 @@ from deis import (
     INTEGRATORS,
     VE,
     BlackBox,
+    CriticallyDampedLangevin,
     Dopri5,
     GaussianMixture,
     PolynomialEIAB,
@@ -14,10 +16,12 @@ from deis import (
     ProbabilityFlowODE,
     SampleNoise,
     VPLinear,
+    make_plan,
     sample,
     solve,
+    zoo,
 )
-from deis.errors import ArgumentError, DeisError, UnknownNameError
+from deis.errors import ArgumentError, CapabilityError, DeisError, UnknownNameError
 
 PLANNED = [name for name in INTEGRATORS if not isinstance(INTEGRATORS.create(name), BlackBox)]
 MEANS = torch.tensor([[0.5, -1.0], [2.0, 0.0]], dtype=torch.float64)
@@ -81,8 +85,7 @@ def test_methods_that_choose_their_steps_take_no_budget():
     torch.testing.assert_close(solution.x, fine.x, rtol=1e-3, atol=1e-3)
     with pytest.raises(ArgumentError, match="nfe must be None for Dopri5"):
         sample(ode, (2,), range(3), nfe=10, integrator=Dopri5())
-    with pytest.raises(ArgumentError, match="nfe must be given for"):
-        sample(ode, (2,), range(3), nfe=None)
+    assert sample(ode, (2,), range(3), integrator=Dopri5()).nfe > 20
 
 
 def test_the_start_is_the_noise_of_the_seeds_times_sigma(schedule):
@@ -137,3 +140,89 @@ def test_unknown_names_are_refused_with_near_misses():
         sample(ode, (2,), [0], grid="quadratic")
     with pytest.raises(ArgumentError, match="seeds must"):
         sample(ode, (2,), 7)
+
+
+def test_ten_calls_are_made_where_nothing_is_said():
+    ode, network = counted(VPLinear())
+    assert sample(ode, (2,), [0]).nfe == network.calls == 10
+
+
+def test_times_may_be_given_in_place_of_a_family():
+    ode, _ = counted(VPLinear())
+    family = PowerGrid("t", 2.0)
+    expected = sample(ode, (2,), [0, 1], nfe=6, grid=family).x
+    for times in (family(ode, 6), family(ode, 6).tensor(), list(family(ode, 6)), family(ode, 6).tensor().numpy()):
+        for nfe in (None, 6):
+            solution = sample(ode, (2,), [0, 1], nfe=nfe, grid=times)
+            assert solution.nfe == 6
+            assert torch.equal(solution.x, expected)
+    assert sample(ode, (2,), [0], grid=[1.0, 0.5, 0.1], integrator="rhork-kutta3").nfe == 6
+    assert sample(ode, (2,), [0], grid=[1.0, 0.5, 0.1], integrator="dopri5").nfe > 6
+
+
+def test_noise_has_the_level_of_the_first_time():
+    ode, network = counted(EDM())
+    sample(ode, (2,), [3], grid=[10.0, 1.0, 0.1], dtype=torch.float64)
+    torch.testing.assert_close(network.first, SampleNoise([3]).initial((2,), torch.float64) * 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"grid": [1.0, 0.5, 0.1], "nfe": 3}, "nfe must be 2, which is what .* on these 2 intervals, got 3; or leave"),
+        ({"grid": [0.1, 1.0]}, "grid must run from noise to data"),
+        ({"grid": [2.0, 0.1]}, "times must lie between"),
+        ({"grid": [1.0, 0.5, 0.5]}, "times must be strictly monotone"),
+        ({"nfe": 2.5}, "nfe must be a whole number"),
+        ({"nfe": True}, "nfe must be a whole number"),
+        ({"dtype": torch.int32}, "dtype must be float16, bfloat16, float32 or float64"),
+        ({"dtype": torch.complex64}, "dtype must be float16"),
+        ({"dtype": "float32"}, "dtype must be float16"),
+        ({"integrator": PolynomialEIAB}, r"integrator must .*write PolynomialEIAB\(\)"),
+        ({"integrator": None}, "integrator must be an integrator or the name of one"),
+        ({"shape": 3}, "shape must be the shape of one sample"),
+        ({"shape": (3, -1)}, "shape must be the shape of one sample"),
+        ({"shape": (3, 0)}, "shape must be the shape of one sample"),
+        ({"shape": (2.0,)}, "shape must be the shape of one sample"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_any_call(options, message):
+    ode, network = counted(VPLinear())
+    with pytest.raises(ArgumentError, match=message):
+        sample(ode, options.pop("shape", (2,)), [0], **options)
+    assert network.calls == 0
+
+
+def test_a_plan_belongs_to_solve():
+    ode, _ = counted(VPLinear())
+    plan = make_plan(ode, PowerGrid()(ode, 4), "tab1")
+    with pytest.raises(ArgumentError, match=r"integrator must be an integrator.*pass a plan to deis.solve"):
+        sample(ode, (2,), [0], integrator=plan)
+
+
+@pytest.mark.parametrize(
+    ("ode", "fix"),
+    [
+        (zoo.load("digits-exact"), r"pass model\.ode\(label\)"),
+        (GaussianMixture(MEANS, 0.3), r"mixture\.ode\(schedule\)"),
+        ("digits", r"pass deis\.zoo\.load\('digits'\)\.ode\(label\)"),
+        (torch.tanh, r"pass ProbabilityFlowODE\(schedule, network\)"),
+        (None, "None"),
+    ],
+)
+def test_what_is_no_ode_is_refused_with_the_way_to_make_one(ode, fix):
+    with pytest.raises(ArgumentError, match=f"ode must be a ProbabilityFlowODE, got .*{fix}"):
+        sample(ode, (2,), [0])
+
+
+def test_odes_without_scalar_levels_are_refused():
+    with pytest.raises(CapabilityError, match="CriticallyDampedLangevin has no scalar signal and noise levels"):
+        sample(CriticallyDampedLangevin(lambda x, t: x), (2,), [0])
+
+
+def test_whole_numbers_of_numpy_and_torch_are_taken():
+    ode, _ = counted(VPLinear())
+    expected = sample(ode, (2,), [0, 1], nfe=4).x
+    for kind in (np.int64, torch.tensor):
+        assert torch.equal(sample(ode, (kind(2),), map(kind, [0, 1]), nfe=kind(4)).x, expected)
+    assert torch.equal(sample(ode, torch.Size([2]), np.arange(2), nfe=4).x, expected)

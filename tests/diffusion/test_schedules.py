@@ -1,4 +1,5 @@
 import math
+import re
 
 import attrs
 import mpmath
@@ -134,7 +135,21 @@ class TestDiscreteVP:
         assert float(schedule.alphas_cumprod[-1]) == pytest.approx(4.0358e-5, rel=1e-4)
 
     def test_lists_are_taken_and_the_repr_stays_short(self):
-        assert repr(DiscreteVP([0.9, 0.5])) == "DiscreteVP(alphas_cumprod=<2>)"
+        shown = repr(DiscreteVP([0.9, 0.5]))
+        assert re.fullmatch(r"DiscreteVP\(alphas_cumprod=<2, sha256 [0-9a-f]{8}>\)", shown)
+        assert shown == repr(DiscreteVP(torch.tensor([0.9, 0.5], dtype=torch.float64)))
+        assert shown != repr(DiscreteVP([0.9, 0.4]))
+
+    @pytest.mark.parametrize("values", ["abc", None, object(), [0.9, "x"], {0.9: 0.5}])
+    def test_what_is_no_row_of_numbers_is_refused(self, values):
+        with pytest.raises(ArgumentError, match="alphas_cumprod must be a row of numbers"):
+            DiscreteVP(values)
+
+    @pytest.mark.parametrize("betas", [torch.linspace(1e-4, 0.02, 1000), [0.1, 0.1, 0.1], [0.1, 0.5, 0.999]])
+    def test_betas_in_place_of_the_table_are_recognised(self, betas):
+        with pytest.raises(ArgumentError, match=r"these look like betas: pass torch.cumprod\(1 - betas, 0\)"):
+            DiscreteVP(betas)
+        DiscreteVP(torch.cumprod(1 - torch.as_tensor(betas, dtype=torch.float64), 0))
 
     @pytest.mark.parametrize(
         "values",
@@ -213,3 +228,9 @@ def test_parameters_that_make_no_schedule_are_refused(cls, options, argument):
     with pytest.raises(ArgumentError, match=f"^{argument} must") as caught:
         cls(**options)
     assert caught.value.argument == argument
+
+
+def test_the_open_end_of_rectified_flow_is_named():
+    with pytest.raises(ArgumentError, match=r"t_max must be a number of at least 0 and below 1, got 1\.0"):
+        RectifiedFlow(t_max=1.0)
+    assert RectifiedFlow(t_max=1 - 1e-9).t_max < 1

@@ -104,7 +104,7 @@ def test_it_has_no_plan_and_no_budget(ode, x0):
         lambda: Dopri5().intervals_for(10),
         lambda: Dopri5().most_intervals(10),
     ):
-        with pytest.raises(CapabilityError, match=r"Dopri5\(rtol=1e-05, atol=1e-05, form='raw'\)"):
+        with pytest.raises(CapabilityError, match=r"Dopri5\(rtol=1e-05, atol=1e-05, form='raw', max_nfe=100000\)"):
             refused()
 
 

@@ -74,3 +74,27 @@ def test_it_works_where_gradients_are_off(mode):
     with mode():
         root = invert(torch.exp, double([2.0]), 0.0, 1.0)
     assert float(root) == pytest.approx(float(double(2.0).log()), rel=1e-15)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_few_evaluations_are_enough_for_many_values(name):
+    function, low, high = FUNCTIONS[name]
+    calls = []
+    x = torch.linspace(low, high, 1001, dtype=torch.float64)
+    root = invert(lambda x: calls.append(1) or function(x), function(x), low, high)
+    assert len(calls) <= (20 if name != "flat in the middle" else 130)
+    torch.testing.assert_close(root, x, rtol=1e-13, atol=1e-14 if name != "flat in the middle" else 1e-9)
+
+
+def test_a_function_with_a_kink_and_a_plateau_is_inverted():
+    def function(x):
+        return torch.where(x < 0, x, 50 * x) + (x - 0.5).clamp(min=0) * 1e6
+
+    x = torch.linspace(-1, 1, 777, dtype=torch.float64)
+    torch.testing.assert_close(invert(function, function(x), -1.0, 1.0), x, rtol=1e-12, atol=1e-15)
+
+
+def test_rounding_in_the_function_does_not_spoil_the_root():
+    x = torch.linspace(1e-4, 1, 501, dtype=torch.float64)
+    root = invert(lambda x: 1e3 + (1e3 * x + 1e6) - 1e6, 1e3 + 1e3 * x, 1e-4, 1.0)
+    torch.testing.assert_close(root, x, rtol=0, atol=1e-12)

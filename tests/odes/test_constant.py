@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from deis.errors import ArgumentError
-from deis.odes import DenseODE, DiagonalODE
+from deis.odes import DenseODE, DiagonalODE, constant
 
 
 def double(values):
@@ -169,3 +169,91 @@ def test_a_domain_that_is_not_two_numbers_is_refused(domain):
 
 def test_a_domain_may_run_backwards():
     assert DiagonalODE(-1.0, nothing, (2, 1)).domain == (2.0, 1.0)
+
+
+def count_steps(monkeypatch, name):
+    """Sizes of the batches that the phi functions are evaluated on."""
+    seen, own = [], getattr(constant, name)
+
+    def counting(order, z):
+        seen.append(len(z))
+        return own(order, z)
+
+    monkeypatch.setattr(constant, name, counting)
+    return seen
+
+
+def adams(times, count=3):
+    s, t = times[:-1], times[1:]
+    return s, t, torch.stack([s - k * (times[1] - times[0]) for k in range(count)], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("ode", "name"),
+    [
+        (DiagonalODE(double([-1e6, -1.0]), nothing), "phi"),
+        (DiagonalODE(double([-1.0, 3.0]) + 500j, nothing), "phi"),
+        (DenseODE(double([[0.0, 1.0], [-4e3, -1.0]]), nothing), "phi_dense"),
+    ],
+)
+def test_equal_steps_share_one_evaluation(monkeypatch, ode, name):
+    seen = count_steps(monkeypatch, name)
+    s, t, nodes = adams(torch.linspace(0.0, 1.0, 51, dtype=torch.float64))
+    assert (t - s).unique().numel() > 1  # equal up to rounding
+    ode.weights(s, t, nodes)
+    ode.transition(t, s)
+    assert len(seen) == 2
+    assert max(seen) <= 2  # a bin may end between steps that differ by rounding
+
+
+@pytest.mark.parametrize("rate", [-1e6, 2e5j, -30 + 1e6j, -3.0, 0.0])
+def test_shared_steps_have_the_weights_of_their_own_length(rate):
+    times = torch.linspace(0.0, 3.0, 8, dtype=torch.float64) * (1 + 1e-16)
+    s, t, nodes = adams(torch.cat([times, times[-1] + times[1:] * (1 + 3e-14)]))
+    together, tolerance = DiagonalODE(rate, nothing), 1e-12 + 2.3e-16 * abs(rate)  # h L itself is rounded
+    value, flow = together.weights(s, t, nodes), together.transition(t, s)
+    for n in range(len(s)):
+        alone = together.weights(s[n : n + 1], t[n : n + 1], nodes[n : n + 1])[0]
+        assert float((value[n] - alone).abs().max()) <= tolerance * float(alone.abs().max())
+        exact = together.transition(t[n], s[n])
+        assert float((flow[n] - exact).abs()) <= tolerance * float(exact.abs())
+
+
+def test_a_stiff_matrix_shares_steps_without_loss():
+    matrix = double([[0.0, 3e4], [-3e4, 0.0]])  # turns by 3e4 a unit of time
+    s, t, _ = adams(torch.linspace(0.0, 1.0, 41, dtype=torch.float64))
+    angle = 3e4 * (t - s)
+    flow = DenseODE(matrix, nothing).transition(t, s)
+    torch.testing.assert_close(flow[:, 0, 1], angle.sin(), rtol=0, atol=1e-10)
+    alone = torch.stack([DenseODE(matrix, nothing).transition(b, a) for a, b in zip(s, t, strict=True)])
+    torch.testing.assert_close(flow, alone, rtol=0, atol=1e-12)
+
+
+def test_many_kinds_of_steps_are_evaluated_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(constant, "_ELEMENTS", 100)
+    matrix = double([[0.0, 1.0], [-2.0, -0.3]])
+    s, t, nodes = adams(torch.linspace(0.0, 1.0, 31, dtype=torch.float64) ** 2 + 0.01)
+    nodes = torch.stack([s, 2 * s - t], dim=1)
+    seen = count_steps(monkeypatch, "phi_dense")
+    value = DenseODE(matrix, nothing).weights(s, t, nodes)
+    assert max(seen) <= 100 // 36 + 1
+    assert sum(seen) == 30
+    for n in (0, 17, 29):
+        alone = DenseODE(matrix, nothing).weights(s[n : n + 1], t[n : n + 1], nodes[n : n + 1])[0]
+        torch.testing.assert_close(value[n], alone, rtol=1e-13, atol=0)
+
+
+def test_steps_that_carry_a_gradient_keep_it():
+    ode, times = DiagonalODE(double([-2.0, 1.0]), nothing), torch.linspace(0.0, 1.0, 5, dtype=torch.float64)
+
+    def weights(times):
+        return ode.weights(times[:-1], times[1:], torch.stack([times[:-1], times[:-1] - 0.3], dim=1))
+
+    assert torch.autograd.gradcheck(weights, times.requires_grad_())
+
+
+def test_equal_steps_carry_the_gradient_of_the_linear_part():
+    s, t, nodes = adams(torch.linspace(0.0, 1.0, 5, dtype=torch.float64), 2)
+    assert torch.autograd.gradcheck(
+        lambda rate: DiagonalODE(rate, nothing).weights(s, t, nodes), double([-8.0, 1.0]).requires_grad_()
+    )

@@ -271,7 +271,7 @@ def test_a_missing_splitting_is_named_with_the_one_there_is():
 
 
 def test_an_ode_without_a_noise_process_says_so():
-    with pytest.raises(CapabilityError, match="Varying has no signal and noise levels"):
+    with pytest.raises(CapabilityError, match="Varying has no scalar signal and noise levels, which this"):
         Varying(1.0).marginal(double([1.0]))
 
 
