@@ -105,6 +105,11 @@ class _LinearBeta(NoiseSchedule):
     def alpha(self, t: Tensor) -> Tensor:
         return self.log_alpha(t).exp()
 
+    def _time_of_log_alpha(self, log_alpha: Tensor) -> Tensor:
+        # (beta_1 - beta_0) t^2 + 2 beta_0 t + 4 log alpha = 0, in the form without cancellation
+        four = -4 * log_alpha
+        return four / (self.beta_0 + (self.beta_0**2 + (self.beta_1 - self.beta_0) * four).sqrt())
+
 
 @SCHEDULES.register("vp-linear")
 @attrs.frozen
@@ -112,9 +117,7 @@ class VPLinear(_LinearBeta, _VariancePreserving):
     """Variance preserving with beta(t) rising linearly from beta_0 to beta_1 (arXiv 2011.13456, eq. 33)."""
 
     def time_of_lambda(self, lambda_: Tensor) -> Tensor:
-        # (beta_1 - beta_0) t^2 + 2 beta_0 t + 4 log alpha = 0, in the form without cancellation
-        four = -4 * _log_alpha_of_lambda(lambda_)
-        return four / (self.beta_0 + (self.beta_0**2 + (self.beta_1 - self.beta_0) * four).sqrt())
+        return self._time_of_log_alpha(_log_alpha_of_lambda(lambda_))
 
 
 @SCHEDULES.register("vp-cosine")
@@ -178,6 +181,10 @@ class SubVP(_LinearBeta):
 
     def sigma(self, t: Tensor) -> Tensor:
         return -torch.expm1(2 * self.log_alpha(t))
+
+    def time_of_lambda(self, lambda_: Tensor) -> Tensor:
+        # rho = 1 / alpha - alpha = 2 sinh(-log alpha)
+        return self._time_of_log_alpha(-((-lambda_).exp() / 2).asinh())
 
 
 @SCHEDULES.register("edm")
