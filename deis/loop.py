@@ -1,7 +1,7 @@
 """The one loop. It knows numbers and asks for N; whoever drives it brings the network."""
 
 from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,7 +43,8 @@ def march(plan: Plan, apply: Apply, x: Tensor, noise: Noise | None = None) -> Lo
     """
     dtype = x.dtype
     x = x.to(accumulation_dtype(dtype))
-    kept, history = plan.history, cast(tuple[Tensor, ...], ())
+    kept = plan.history
+    history: tuple[Tensor, ...] = ()
     pending: tuple[Row, Tensor, tuple[Tensor, ...]] | None = None
     for n, step in enumerate(plan.steps):
         values: tuple[Tensor, ...] = ()
