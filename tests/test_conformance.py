@@ -11,6 +11,7 @@ from deis import (
     BlackBox,
     DenseODE,
     DiagonalODE,
+    Dop853,
     Dopri5,
     Integrator,
     NoiseSchedule,
@@ -31,6 +32,7 @@ from deis.testing import (
 REGISTERED = {name: INTEGRATORS.create(name) for name in INTEGRATORS}
 PLANNED = [pytest.param(i, id=name) for name, i in REGISTERED.items() if not isinstance(i, BlackBox)]
 BLACK_BOXES = [pytest.param(i, id=name) for name, i in REGISTERED.items() if isinstance(i, BlackBox)]
+RHO_FORMS = [pytest.param(method(form="rho"), id=f"{method.__name__}, rho") for method in (Dopri5, Dop853)]
 MEMBERS = [
     PolynomialEIAB("x0", "lambda", steps=2, corrector=True),
     PolynomialEIAB("eps", "rho", steps=3, corrector=True),
@@ -56,7 +58,7 @@ class TestMember(IntegratorConformance):
 
 
 class TestRegisteredBlackBox(BlackBoxConformance):
-    @pytest.fixture(params=[*BLACK_BOXES, pytest.param(Dopri5(form="rho"), id="dopri5:form=rho")])
+    @pytest.fixture(params=[*BLACK_BOXES, *RHO_FORMS])
     def integrator(self, request: pytest.FixtureRequest) -> Integrator:
         return request.param
 

@@ -13,14 +13,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from deis import Integrator
-from deis.analysis import Reference
-from deis.cli.figures import comparison_figure, write_figure
+from deis.analysis import Reference, geometric_mean_rmse
 from deis.cli.options import BUDGETS, INTEGRATOR_LIST, check_plan, requested, sampling_options
 from deis.cli.record import options, versions, write_json
 from deis.cli.text import columns, listed
 from deis.files import output_folder, write_text
 from deis.study import Request, Result, best, budgeted, frechet_to_digits, merit, reference_samples, watched
 from deis.study import compare as measure
+from deis.study.figures import comparison_figure, write_figure
 from deis.zoo.classifier import FEATURES
 
 _FILES: Final = ("compare.csv", "compare.json", "compare.png")
@@ -82,7 +82,7 @@ def _run(
         bar.set_description("reference")
         reference = reference_samples(seen, most) if needed else None
         bar.set_description("compare")
-        return reference, measure(seen, methods, planned, reference.x if reference else None, frechet)
+        return reference, measure(seen, methods, planned, reference, frechet)
 
 
 def _report(results: Sequence[Result], reference: Reference | None, distance: float | None) -> list[str]:
@@ -93,7 +93,7 @@ def _report(results: Sequence[Result], reference: Reference | None, distance: fl
     notes = list(dict.fromkeys(f"{row.integrator}: {row.note}" for row in results if row.note))
     if reference is not None:
         rows.append(["", "reference", str(reference.nfe), "-", "-", _number(distance), "-"])
-        notes.append(f"The reference is uncertain by {reference.uncertainty:.1e} (RMSE).")
+        notes.append(f"The reference is uncertain by {reference.uncertainty():.1e} (RMSE).")
     if all(row.frechet is None for row in results):
         notes.append(f"No Frechet distance: it takes more than {FEATURES} seeds.")
     lines = columns(rows, "llrrrrr")
@@ -137,16 +137,17 @@ def _write(
     writer.writeheader()
     writer.writerows(map(attrs.asdict, results))
     write_text(table, text.getvalue())
+    uncertainty = reference.uncertainty(geometric_mean_rmse) if reference else None
     content = {
         "options": options(params),
         "integrators": {name: repr(method) for name, method in params["integrators"].value.items()},
         "grid": repr(params["grid"].value),
-        "reference": reference and {"nfe": reference.nfe, "uncertainty": reference.uncertainty, "frechet": distance},
+        "reference": reference and {"nfe": reference.nfe, "uncertainty": reference.uncertainty(), "frechet": distance},
         "results": [attrs.asdict(row) for row in results],
         "best": {budget: row.integrator for budget, row in best(results).items()},
         "versions": versions(),
     }
     write_json(record, content)
     title = f"{params['model'].text}, grid {params['grid'].text}, {len(params['seeds'].value)} samples"
-    levels = {"geometric_rmse": reference.uncertainty if reference else None, "frechet": distance}
+    levels = {"geometric_rmse": uncertainty, "frechet": distance}
     write_figure(plot, comparison_figure(results, title, levels))

@@ -2,7 +2,9 @@
 
 from deis.diffusion.discrete import DiscreteVP
 from deis.diffusion.guidance import ClassifierFree, Labelled
+from deis.diffusion.inversion import Interpolation, Reconstruction, decode, encode, interpolate, reconstruct, slerp
 from deis.diffusion.langevin import CriticallyDampedLangevin
+from deis.diffusion.likelihood import Likelihood, log_likelihood
 from deis.diffusion.mixture import GaussianMixture
 from deis.diffusion.network_time import NetworkTime
 from deis.diffusion.noise import SampleNoise
@@ -20,15 +22,24 @@ __all__ = [
     "CriticallyDampedLangevin",
     "DiscreteVP",
     "GaussianMixture",
+    "Interpolation",
     "Labelled",
+    "Likelihood",
     "NetworkTime",
     "NoiseSchedule",
     "ProbabilityFlowODE",
+    "Reconstruction",
     "RectifiedFlow",
     "SampleNoise",
     "SubVP",
     "VPCosine",
     "VPLinear",
     "convert",
+    "decode",
+    "encode",
+    "interpolate",
+    "log_likelihood",
+    "reconstruct",
     "sample",
+    "slerp",
 ]

@@ -1,12 +1,14 @@
 """Integrators: one family of methods a file."""
 
 from deis.integrators.base import INTEGRATORS, BlackBox, Integrator
+from deis.integrators.dop853 import Dop853
 from deis.integrators.dopri5 import Dopri5
 from deis.integrators.euler import Euler
 from deis.integrators.exponential_euler import ExponentialEuler
 from deis.integrators.ipndm import IPNDM
 from deis.integrators.plan import HERE, Plan, Row, Stage, Step
 from deis.integrators.plan_json import plan_from_json, plan_to_json
+from deis.integrators.pndm import PNDM
 from deis.integrators.polynomial import PolynomialEIAB
 from deis.integrators.rho_runge_kutta import RhoRungeKutta
 from deis.integrators.stochastic_ddim import StochasticDDIM
@@ -15,7 +17,9 @@ __all__ = [
     "HERE",
     "INTEGRATORS",
     "IPNDM",
+    "PNDM",
     "BlackBox",
+    "Dop853",
     "Dopri5",
     "Euler",
     "ExponentialEuler",

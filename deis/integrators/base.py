@@ -107,6 +107,9 @@ def as_integrator(value: "Integrator | str") -> Integrator:
 class BlackBox(Integrator):
     """A method that makes its steps as it goes: it has no plan, and brings its own loop."""
 
+    differentiable: ClassVar[bool] = True
+    """Whether gradients pass through :meth:`integrate`."""
+
     def plan(self, ode: SemilinearODE, times: Times) -> Plan:
         """Not available.
 

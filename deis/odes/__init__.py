@@ -2,7 +2,16 @@
 
 from deis.odes.base import Clock, SemilinearODE
 from deis.odes.constant import DenseODE, DiagonalODE
-from deis.odes.problems import PROBLEMS, Bernoulli, HochbruckOstermann, Problem, ProtheroRobinson
+from deis.odes.divergence import DivergenceODE
+from deis.odes.problems import (
+    PROBLEMS,
+    Bernoulli,
+    HochbruckOstermann,
+    InitialValueProblem,
+    Problem,
+    ProtheroRobinson,
+    SolvedProblem,
+)
 
 __all__ = [
     "PROBLEMS",
@@ -10,8 +19,11 @@ __all__ = [
     "Clock",
     "DenseODE",
     "DiagonalODE",
+    "DivergenceODE",
     "HochbruckOstermann",
+    "InitialValueProblem",
     "Problem",
     "ProtheroRobinson",
     "SemilinearODE",
+    "SolvedProblem",
 ]

@@ -19,16 +19,63 @@ PROBLEMS: "Registry[Problem]" = Registry("problem")
 
 
 class Problem(abc.ABC):
-    """A semilinear ODE with its initial state and its solution."""
+    """A semilinear ODE with a state to start from."""
 
     @property
     @abc.abstractmethod
     def ode(self) -> SemilinearODE:
         """The equation, on its default domain."""
 
+    @property
+    @abc.abstractmethod
+    def initial(self) -> Tensor:
+        """The state at the start of the domain, float64 or complex128."""
+
+    def exact(self, t: float) -> Tensor | None:
+        """The solution at time ``t``, float64 or complex128; None where no closed form is known."""
+        return None
+
+
+class SolvedProblem(Problem):
+    """A problem whose solution is known: subclasses write :attr:`ode` and :meth:`exact`."""
+
+    @property
+    def initial(self) -> Tensor:
+        """The solution at the start of the domain."""
+        return self.exact(self.ode.domain[0])
+
     @abc.abstractmethod
     def exact(self, t: float) -> Tensor:
         """The solution at time ``t``, float64 or complex128."""
+
+
+def _state(value: Any) -> Tensor:
+    if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
+        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise ArgumentError("initial", "must be a floating point or complex tensor", got)
+    return value.detach().to(torch.promote_types(value.dtype, torch.float64))
+
+
+def _ode(instance: Any, attribute: Any, value: Any) -> None:
+    if not isinstance(value, SemilinearODE):
+        raise ArgumentError("ode", "must be a SemilinearODE", value)
+
+
+@attrs.frozen(eq=False)
+class InitialValueProblem(Problem):
+    """Any semilinear ODE, from any state: what studies of convergence take where no solution is known.
+
+    :param ode: the equation.
+    :param initial: the state at the start of its domain; it is kept in double precision.
+
+    >>> from deis import DiagonalODE
+    >>> problem = InitialValueProblem(DiagonalODE(-1.0, lambda t, x: torch.sin(x)), torch.ones(3))
+    >>> problem.initial.dtype, problem.exact(1.0)
+    (torch.float64, None)
+    """
+
+    ode: SemilinearODE = attrs.field(validator=_ode)
+    initial: Tensor = attrs.field(converter=_state, repr=lambda x: f"<{' x '.join(map(str, x.shape)) or 'number'}>")
 
 
 def _rate(instance: Any, attribute: Any, value: Any) -> None:
@@ -49,7 +96,7 @@ def _negative(instance: Any, attribute: Any, value: Any) -> None:
 @PROBLEMS.register("bernoulli")
 @PROBLEMS.register("bernoulli-complex", lam=3j)
 @attrs.frozen(eq=False)
-class Bernoulli(Problem):
+class Bernoulli(SolvedProblem):
     """x' = -lam x - (1 + t) x^2, x(0) = 1: u = 1/x obeys the linear u' = lam u + 1 + t.
 
     :param lam: real or complex rate, not 0.
@@ -70,7 +117,7 @@ class Bernoulli(Problem):
 
 @PROBLEMS.register("prothero-robinson")
 @attrs.frozen(eq=False)
-class ProtheroRobinson(Problem):
+class ProtheroRobinson(SolvedProblem):
     """y' = lam (y - g(t)) + g'(t) with g = sin(pi/4 + t), of which y = g is the solution however stiff lam is.
 
     :param lam: rate, negative.
@@ -92,7 +139,7 @@ class ProtheroRobinson(Problem):
 
 @PROBLEMS.register("ho1")
 @attrs.frozen(eq=False)
-class HochbruckOstermann(Problem):
+class HochbruckOstermann(SolvedProblem):
     """u_t = u_xx + 1/(1 + u^2) + Phi(t, x) on [0, 1] with u = 0 at both ends and solution x (1 - x) e^t.
 
     Central differences on ``size`` inner points are exact in space for this solution; the discrete sine transform makes

@@ -1,16 +1,18 @@
 """Integrators compared at equal budgets of network calls, on the same noise."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import attrs
 import torch
 from torch import Tensor
 
 from deis.analysis.metrics import geometric_mean_rmse, rmse
-from deis.analysis.reference import Reference, reference
+from deis.analysis.reference import CoarseReferenceError, Reference, reference
 from deis.diffusion.noise import SampleNoise
 from deis.errors import ArgumentError, CapabilityError, NonFiniteError
 from deis.integrators.base import Integrator
+from deis.odes.problems import InitialValueProblem
 from deis.study.batches import Request, draw
 
 
@@ -38,12 +40,13 @@ def compare(
     request: Request,
     integrators: Mapping[str, Integrator],
     planned: Iterable[Result],
-    target: Tensor | None,
+    target: Reference | None,
     frechet: Callable[[Tensor], float] | None = None,
 ) -> list[Result]:
     """Measure everything that is planned.
 
-    :param target: reference samples; None if no integrator is deterministic.
+    :param target: reference samples; None if no integrator is deterministic. An error that they are too coarse to
+        measure is left out, with a note.
     :param frechet: distance of samples to the data; None to leave it out.
     """
     return [
@@ -52,17 +55,20 @@ def compare(
     ]
 
 
-def reference_samples(request: Request, nfe: int = 240) -> Reference:
-    """Converged float64 solutions of the same noise."""
+def reference_samples(request: Request, nfe: int = 240, store: Path | None = None) -> Reference:
+    """Converged float64 solutions of the same noise, on the CPU.
+
+    :param store: folder in which they are kept, a batch a file.
+    """
     parts = []
     for seeds in request.split():
         ode = request.ode_of(seeds)
         _, sigma = ode.marginal(torch.tensor(ode.domain[0], dtype=torch.float64))
         start = SampleNoise(seeds).initial(request.shape, torch.float64, request.device) * float(sigma)
-        parts.append(reference(ode, start, nfe=nfe, grid="vp-t2"))
-    squares = sum(part.uncertainty**2 * len(part.x) for part in parts)
-    x = torch.cat([part.x.cpu() for part in parts])
-    return Reference(x, (squares / len(x)) ** 0.5, parts[0].nfe)
+        parts.append(reference(InitialValueProblem(ode, start), nfe=nfe, grid="vp-t2", store=store))
+    states = torch.cat([part.states.cpu() for part in parts], dim=1)
+    checks = torch.cat([part.check.cpu() for part in parts if part.check is not None], dim=1)
+    return attrs.evolve(parts[0], states=states, check=checks)
 
 
 def best(results: Sequence[Result]) -> dict[int, Result]:
@@ -92,7 +98,7 @@ def _measured(
     request: Request,
     method: Integrator,
     row: Result,
-    target: Tensor | None,
+    target: Reference | None,
     frechet: Callable[[Tensor], float] | None,
 ) -> Result:
     try:
@@ -102,4 +108,8 @@ def _measured(
     row = attrs.evolve(row, seconds=drawn.seconds, frechet=frechet(drawn.x) if frechet else None)
     if method.stochastic or target is None:
         return row
-    return attrs.evolve(row, rmse=rmse(drawn.x, target), geometric_rmse=geometric_mean_rmse(drawn.x, target))
+    try:
+        typical, mean = target.error(drawn.x, geometric_mean_rmse), target.error(drawn.x, rmse)
+    except CoarseReferenceError as error:
+        return attrs.evolve(row, note=str(error))
+    return attrs.evolve(row, rmse=mean, geometric_rmse=typical)

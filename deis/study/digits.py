@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from deis.analysis.metrics import frechet_distance
+from deis.analysis import frechet_distance
 from deis.zoo.weights import load_classifier, load_images
 
 

@@ -58,9 +58,14 @@ class BlackBoxConformance(Conformance):
         assert times.min() - margin <= min(asked)
         assert max(asked) <= times.max() + margin
 
-    def test_is_differentiable(self, integrator: BlackBox) -> None:
+    def test_is_differentiable_if_it_says_so(self, integrator: BlackBox) -> None:
         parameter = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
         x = self.solve(integrator, self.state(), lambda x, t: parameter * network(x, t)).x
+        if not integrator.differentiable:
+            assert not x.requires_grad
+            with pytest.raises(CapabilityError, match="gradients"):
+                self.solve(integrator, self.state().requires_grad_(), network)
+            return
         (slope,) = torch.autograd.grad(x.sum(), parameter)
         assert slope.isfinite()
         assert slope != 0

@@ -16,7 +16,7 @@ from deis.integrators.exponential_euler import ExponentialEuler
 from deis.integrators.plan import Plan
 from deis.loop import Ask, Loop, drive, march
 from deis.odes.base import SemilinearODE
-from deis.odes.problems import Bernoulli, Problem
+from deis.odes.problems import Bernoulli, SolvedProblem
 from deis.solve import iterate, solve
 from deis.testing.common import Conformance, Counted, network, steady_noise
 from deis.testing.measure import HostReads, measured_order
@@ -40,12 +40,12 @@ class IntegratorConformance(Conformance):
     """
 
     @pytest.fixture(params=[2.0, 3j], ids=["real", "complex"])
-    def problem(self, request: pytest.FixtureRequest) -> Problem:
+    def problem(self, request: pytest.FixtureRequest) -> SolvedProblem:
         """Problems with a known solution on which the order shows."""
         return Bernoulli(request.param)
 
     @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
-    def test_has_the_order_it_claims(self, integrator: Integrator, problem: Problem, reverse: bool) -> None:
+    def test_has_the_order_it_claims(self, integrator: Integrator, problem: SolvedProblem, reverse: bool) -> None:
         if integrator.stochastic:
             pytest.skip("an order on paths does not apply to a method with noise")
         order = measured_order(integrator, problem, reverse=reverse)

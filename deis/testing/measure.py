@@ -2,20 +2,16 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import attrs
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from deis.errors import CapabilityError
 from deis.integrators.base import Integrator
-from deis.odes.base import SemilinearODE
-from deis.odes.problems import Problem
+from deis.integrators.fitted import fitted as fitted
+from deis.odes.problems import SolvedProblem
 from deis.solve import solve
-
-M = TypeVar("M", bound=Integrator)
 
 _FLOOR = 1e-12  # errors below hold too much rounding to tell an order
 _READS = ("aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::equal", "aten::nonzero")
@@ -35,27 +31,9 @@ def uneven_grid(domain: tuple[float, float], intervals: int, rate: float = -1.2)
     return times
 
 
-def fitted(integrator: M, ode: SemilinearODE) -> M:
-    """The integrator itself, or with ``clock="t"`` and ``predict=None`` where the ODE lacks its clock or splitting.
-
-    >>> from deis import Bernoulli, RhoRungeKutta
-    >>> fitted(RhoRungeKutta("rk4"), Bernoulli().ode)
-    RhoRungeKutta(tableau='rk4', clock='t')
-    """
-    changes: dict[str, Any] = {}
-    if getattr(integrator, "clock", "t") not in ode.clocks:
-        changes["clock"] = "t"
-    try:
-        ode.split(getattr(integrator, "predict", None) or ode.splitting)
-    except CapabilityError:
-        changes["predict"] = None
-    instance: Any = integrator
-    return attrs.evolve(instance, **changes) if changes else integrator
-
-
 def measured_order(
     integrator: Integrator,
-    problem: Problem,
+    problem: SolvedProblem,
     *,
     reverse: bool = False,
     grid: Callable[[tuple[float, float], int], Tensor] = uneven_grid,

@@ -4,21 +4,9 @@ import pytest
 import torch
 
 from deis import ArgumentError
-from deis.analysis import frechet_distance, geometric_mean_rmse, rmse
+from deis.analysis import geometric_mean_rmse, per_sample_rmse, rmse
 
-
-def exact_normal(mean, covariance, count=400):
-    """Points whose sample mean and covariance are exactly those given."""
-    x = torch.randn(count, len(mean), dtype=torch.float64, generator=torch.Generator().manual_seed(count))
-    x -= x.mean(0)
-    own = torch.linalg.cholesky(x.T @ x / (count - 1))
-    white = torch.linalg.solve_triangular(own, x.T, upper=False).T
-    return white @ torch.linalg.cholesky(covariance).T + mean
-
-
-def rotation(angle):
-    c, s = math.cos(angle), math.sin(angle)
-    return torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+MEASURES = [rmse, per_sample_rmse, geometric_mean_rmse]
 
 
 def test_rmse_averages_over_all_entries():
@@ -31,6 +19,21 @@ def test_rmse_of_float32_is_computed_in_float64():
     assert rmse(torch.full((4,), 1e-30), torch.zeros(4)) == pytest.approx(1e-30)
 
 
+def test_per_sample_rmse_averages_within_each_sample():
+    x = torch.tensor([[[1.0, 7.0]], [[3.0, 4.0]], [[0.0, 0.0]]])
+    found = per_sample_rmse(x, torch.zeros_like(x))
+    assert found.dtype == torch.float64
+    assert found.tolist() == pytest.approx([5.0, math.sqrt(12.5), 0.0])
+
+
+def test_a_sample_may_be_one_number():
+    assert per_sample_rmse(torch.tensor([1.0, -3.0]), torch.zeros(2)).tolist() == [1.0, 3.0]
+
+
+def test_complex_states_are_measured_by_their_modulus():
+    assert per_sample_rmse(torch.tensor([[3 + 4j]]), torch.zeros(1, 1)).tolist() == [5.0]
+
+
 def test_geometric_mean_is_over_samples_and_not_over_entries():
     x = torch.tensor([[1.0, 7.0], [0.02, 0.02]])
     assert geometric_mean_rmse(x, torch.zeros_like(x)) == pytest.approx(math.sqrt(5 * 0.02))
@@ -40,52 +43,36 @@ def test_a_sample_without_error_makes_the_geometric_mean_zero():
     assert geometric_mean_rmse(torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1)) == 0.0
 
 
-@pytest.mark.parametrize("measure", [rmse, geometric_mean_rmse])
+def test_errors_of_states_that_carry_gradients_are_plain_numbers():
+    x = torch.ones(2, 1, requires_grad=True)
+    assert rmse(x, torch.zeros(2, 1)) == geometric_mean_rmse(x, torch.zeros(2, 1)) == 1.0
+
+
+def test_per_sample_rmse_can_be_trained_on():
+    x = torch.tensor([[3.0, 4.0]], requires_grad=True)
+    per_sample_rmse(x, torch.zeros(1, 2)).sum().backward()
+    assert x.grad.tolist()[0] == pytest.approx([3 / math.sqrt(50), 4 / math.sqrt(50)])
+
+
+@pytest.mark.parametrize("measure", MEASURES)
 def test_shapes_that_would_broadcast_are_refused(measure):
     with pytest.raises(ArgumentError, match=r"reference's shape \(2, 1\), got \(2, 3\)"):
         measure(torch.zeros(2, 3), torch.zeros(2, 1))
 
 
-def test_geometric_mean_needs_samples():
+@pytest.mark.parametrize("measure", MEASURES)
+def test_what_is_no_tensor_is_refused(measure):
+    with pytest.raises(ArgumentError, match="reference must be a tensor, got 'list'"):
+        measure(torch.zeros(2), [0.0, 0.0])
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_no_samples_have_no_error(measure):
+    with pytest.raises(ArgumentError, match=r"at least one number, got \(0, 3\)"):
+        measure(torch.zeros(0, 3), torch.zeros(0, 3))
+
+
+@pytest.mark.parametrize("measure", [per_sample_rmse, geometric_mean_rmse])
+def test_errors_by_sample_need_samples(measure):
     with pytest.raises(ArgumentError, match="first axis of samples"):
-        geometric_mean_rmse(torch.tensor(1.0), torch.tensor(0.0))
-
-
-def test_frechet_distance_of_normals_with_commuting_covariances():
-    a = exact_normal(torch.tensor([0.0, 1.0, 2.0]), torch.diag(torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64)))
-    b = exact_normal(torch.tensor([3.0, 1.0, 2.0]), torch.diag(torch.tensor([4.0, 4.0, 1.0], dtype=torch.float64)), 300)
-    assert frechet_distance(a, b) == pytest.approx(9 + 1 + 0 + 4, rel=1e-12)
-
-
-def test_frechet_distance_of_normals_with_rotated_covariances():
-    first = torch.diag(torch.tensor([4.0, 1.0], dtype=torch.float64))
-    second = rotation(0.7) @ torch.diag(torch.tensor([9.0, 0.25], dtype=torch.float64)) @ rotation(0.7).T
-    # for 2 by 2 matrices tr (AB)^{1/2} = sqrt(tr AB + 2 sqrt(det AB))
-    cross = math.sqrt(float((first @ second).trace()) + 2 * math.sqrt(float((first @ second).det())))
-    expected = float(first.trace() + second.trace()) - 2 * cross
-    mean = torch.zeros(2)
-    assert frechet_distance(exact_normal(mean, first), exact_normal(mean, second, 50)) == pytest.approx(expected)
-
-
-def test_frechet_distance_is_symmetric_and_zero_for_equals():
-    a, b = (torch.randn(60, 8, generator=torch.Generator().manual_seed(n)) for n in (1, 2))
-    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-10)
-    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-10)
-
-
-def test_frechet_distance_bears_features_that_never_change():
-    a = torch.cat([torch.randn(60, 3, generator=torch.Generator().manual_seed(1)), torch.zeros(60, 2)], dim=1)
-    assert frechet_distance(a, a + 1) == pytest.approx(5, rel=1e-6)
-
-
-@pytest.mark.parametrize("count", [1, 7, 8])
-def test_frechet_distance_needs_more_samples_than_features(count):
-    with pytest.raises(ArgumentError, match=f"features_b must hold more samples than its 8 features, got {count}"):
-        frechet_distance(torch.randn(60, 8), torch.randn(count, 8))
-
-
-def test_frechet_distance_refuses_features_of_other_shapes():
-    with pytest.raises(ArgumentError, match="features_b must have 3 features"):
-        frechet_distance(torch.randn(60, 3), torch.randn(60, 4))
-    with pytest.raises(ArgumentError, match="features_a must have shape"):
-        frechet_distance(torch.randn(60), torch.randn(60, 4))
+        measure(torch.tensor(1.0), torch.tensor(0.0))

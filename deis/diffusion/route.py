@@ -1,0 +1,102 @@
+"""How a probability-flow ODE is solved: a method, and a grid for a budget of network calls."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import attrs
+from torch import Tensor
+
+from deis.errors import ArgumentError, DeisError
+from deis.fields import as_integer
+from deis.grids import GridFamily, TimeGrid, make_grid
+from deis.integrators.base import BlackBox, Integrator, as_integrator
+from deis.integrators.plan import Plan
+from deis.odes.base import SemilinearODE
+from deis.solve import Solution, solve
+
+_NFE: Final = 10
+
+
+@attrs.frozen
+class Route:
+    """A method, its times from noise to data, and its network calls."""
+
+    method: Integrator
+    times: TimeGrid
+    calls: int | None
+    """None where the method chooses it."""
+
+    def reversed(self) -> "Route":
+        """The same from data to noise."""
+        return attrs.evolve(self, times=self.times.reversed())
+
+    def solve(self, ode: SemilinearODE, start: Tensor, **options: Any) -> Solution:
+        """One solve, whose network calls are as many as were promised.
+
+        :raises DeisError: if they are not.
+        """
+        solution = solve(ode, start, self.times, self.method, **options)
+        if self.calls is not None and solution.nfe != self.calls:
+            raise DeisError(f"{self.method!r} made {solution.nfe} network calls where {self.calls} were asked for")
+        return solution
+
+
+def plan_route(ode: Any, nfe: Any, integrator: Any, grid: Any, default: int = _NFE) -> Route:
+    """The route that the arguments of :func:`sample` describe; ``default`` stands for None as ``nfe``.
+
+    :raises ArgumentError: if they do not fit one another, or ``ode`` is none.
+    """
+    _check_ode(ode)
+    method = _method(integrator)
+    return Route(method, *_times(ode, method, as_integer(nfe), grid, default))
+
+
+def deterministic_route(ode: Any, nfe: Any, integrator: Any, grid: Any, default: int = _NFE) -> Route:
+    """As :func:`plan_route`, for uses in which every state has one image.
+
+    :raises ArgumentError: also for stochastic methods.
+    """
+    route = plan_route(ode, nfe, integrator, grid, default)
+    if route.method.stochastic:
+        rule = "must be deterministic: fresh noise has no inverse and no density of its own"
+        raise ArgumentError("integrator", rule, route.method, "for example tab3, ddim or rhork-kutta3")
+    return route
+
+
+def _check_ode(ode: Any) -> None:
+    if isinstance(ode, SemilinearODE):
+        return
+    fix = ""
+    if isinstance(ode, str):
+        fix = f"pass deis.zoo.load({ode!r}).ode(label)"
+    elif hasattr(ode, "ode"):
+        fix = "pass model.ode(label) of a model, mixture.ode(schedule) of a mixture"
+    elif callable(ode):
+        fix = "pass ProbabilityFlowODE(schedule, network)"
+    got = ode if ode is None or isinstance(ode, str) else type(ode).__name__  # the repr of a network can fill pages
+    raise ArgumentError("ode", "must be a ProbabilityFlowODE", got, fix)
+
+
+def _method(integrator: Any) -> Integrator:
+    if isinstance(integrator, Plan):
+        fix = "pass a plan to deis.solve, with noise=SampleNoise(seeds)"
+        raise ArgumentError("integrator", "must be an integrator or the name of one", integrator, fix)
+    return as_integrator(integrator)
+
+
+def _times(ode: SemilinearODE, method: Integrator, nfe: Any, grid: Any, default: int) -> tuple[TimeGrid, int | None]:
+    """The times, and the number of network calls that they take; None where the method chooses it."""
+    chooses = isinstance(method, BlackBox)
+    if chooses and nfe is not None:
+        raise ArgumentError("nfe", f"must be None for {method!r}, which chooses its own steps", nfe)
+    if isinstance(grid, str | GridFamily) or not isinstance(grid, Iterable):
+        calls = None if chooses else default if nfe is None else nfe
+        return make_grid(grid)(ode, 1 if calls is None else method.intervals_for(calls)), calls
+    times = grid if isinstance(grid, TimeGrid) else TimeGrid(grid)
+    if (times.times[0] < times.times[-1]) != (ode.domain[0] < ode.domain[1]):
+        raise ArgumentError("grid", "must run from noise to data", times.times, "reverse it")
+    calls = None if chooses else method.nfe(times.intervals)
+    if nfe is not None and nfe != calls:
+        rule = f"must be {calls}, which is what {method!r} makes on these {times.intervals} intervals"
+        raise ArgumentError("nfe", rule, nfe, "or leave it out")
+    return times, calls
