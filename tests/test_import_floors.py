@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "deis"
 FLOORS = [
-    {"errors", "fields", "files", "registry", "version"},
+    {"errors", "fields", "files", "registry", "text", "version"},
     {"numerics"},
     {"odes"},
     {"grids"},

@@ -16,11 +16,11 @@ from deis import Integrator
 from deis.analysis import Reference, geometric_mean_rmse
 from deis.cli.options import BUDGETS, INTEGRATOR_LIST, check_plan, requested, sampling_options
 from deis.cli.record import options, versions, write_json
-from deis.cli.text import columns, listed
 from deis.files import output_folder, write_text
 from deis.study import Request, Result, best, budgeted, frechet_to_digits, merit, reference_samples, watched
 from deis.study import compare as measure
 from deis.study.figures import comparison_figure, write_figure
+from deis.text import columns, listed
 from deis.zoo.classifier import FEATURES
 
 _FILES: Final = ("compare.csv", "compare.json", "compare.png")

@@ -7,8 +7,8 @@ from typing import Any, Final
 import click
 
 from deis import GRIDS, INTEGRATORS, PROBLEMS, SCHEDULES, zoo
-from deis.cli.text import columns
 from deis.registry import Registry
+from deis.text import columns
 
 _OPTIONS: Final = "Options are written after the name:"
 _LITERALS: Final = (str, int, float, complex, type(None))

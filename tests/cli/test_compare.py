@@ -8,10 +8,10 @@ import pytest
 from deis import DeisError, sample
 from deis.analysis import geometric_mean_rmse, rmse
 from deis.cli.compare import _verdict
-from deis.cli.figures import comparison_figure
 from deis.cli.options import INTEGRATOR_LIST, parse_budgets
-from deis.cli.text import listed
 from deis.study import Request, Result, frechet_to_digits, reference_samples
+from deis.study.figures import comparison_figure
+from deis.text import listed
 from deis.zoo import load
 
 FILES = {"compare.csv", "compare.json", "compare.png"}

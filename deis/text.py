@@ -1,4 +1,4 @@
-"""Plain text for the terminal."""
+"""Plain text for people."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,15 @@ def columns(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number in a few digits; a dash for what is not known.
+
+    >>> number(0.000123), number(12), number(None)
+    ('0.00012', '12', '-')
+    """
+    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def listed(words: Sequence[str]) -> str:
