@@ -1,27 +1,37 @@
-"""The examples in README and docs run, in the order in which they are read."""
+"""README and docs: their examples and commands run, and every public name is in the reference."""
 
+import importlib.util
+import inspect
 import json
-import math
 import os
-import pathlib
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import attrs
 import pytest
 import torch
 
 import deis
-from deis.testing import IntegratorConformance
+from deis.cli.root import cli
+from deis.testing import IntegratorConformance, NoiseScheduleConformance, SemilinearODEConformance
 
-ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ["README.md", "docs/quickstart.md", "docs/conventions.md", "docs/extending.md"]
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SOURCES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "auto_gallery" not in path.parts)]
+NUMBER = re.compile(r"arXiv (\d{4}\.\d{4,5})")
+PACKAGES = ["deis", "deis.analysis", "deis.study", "deis.zoo", "deis.testing"]
 
 
-def examples(page):
-    """The Python blocks of a page."""
-    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.S)
+def label(path):
+    """A page as a test's parameter."""
+    return str(path.relative_to(ROOT))
+
+
+def examples(path, language="python"):
+    """The blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), flags=re.S)
 
 
 @pytest.fixture
@@ -31,36 +41,44 @@ def registries(monkeypatch):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_examples_of_a_page_run(page, registries, capsys):
-    namespace = {
-        "deis": deis,
-        "attrs": attrs,
-        "math": math,
-        "torch": torch,
-        "network": lambda x, t: torch.tanh(x),
-        "u": lambda x, s: x * s[:, None],
-        "alphas_cumprod": deis.DiscreteVP().alphas_cumprod,
-    }
-    blocks = examples(page)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, page, "exec"), namespace)
+@pytest.mark.parametrize("path", [path for path in SOURCES if examples(path)], ids=label)
+def test_the_examples_of_a_page_run(path, registries, capsys):
+    namespace = {"__name__": "page", "u": lambda x, s: x * s[:, None]}  # on the page, the reader's own network
+    for block in examples(path):
+        exec(compile(block, str(path), "exec"), namespace)
 
 
-def test_the_inherited_tests_of_the_page_on_extending_run_and_pass(tmp_path):
-    blocks = examples("docs/extending.md")
-    page = tmp_path / "test_page.py"
-    page.write_text("\n\n".join(blocks))
-    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", os.devnull, str(page)]
+@pytest.mark.parametrize(
+    ("page", "suite", "skippable"),
+    [
+        (
+            "own-integrator.md",
+            IntegratorConformance,
+            {"test_without_noise_it_is_ddim", "test_the_loop_does_not_wait_for_the_gpu"},
+        ),
+        ("own-sde.md", NoiseScheduleConformance, set()),
+        ("own-ode.md", SemilinearODEConformance, None),
+    ],
+)
+def test_the_inherited_tests_of_a_page_run_and_pass(page, suite, skippable, tmp_path):
+    module = tmp_path / "test_page.py"
+    module.write_text("\n\n".join(examples(DOCS / page)))
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", os.devnull, str(module)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0, result.stdout[-4000:]
-    passed = set(re.findall(r"TestMidpoint::(\w+)\S* PASSED", result.stdout))
-    skipped = set(re.findall(r"TestMidpoint::(\w+)\S* SKIPPED", result.stdout))
-    inherited = {name for name in dir(IntegratorConformance) if name.startswith("test_")}
-    assert passed | skipped == inherited
-    assert {"test_has_the_order_it_claims", "test_keeps_its_budget"} <= passed
-    assert skipped <= {"test_without_noise_it_is_ddim", "test_the_loop_does_not_wait_for_the_gpu"}
+    passed = set(re.findall(r"::(test_\w+)\S* PASSED", result.stdout))
+    skipped = set(re.findall(r"::(test_\w+)\S* SKIPPED", result.stdout))
+    assert passed | skipped == {name for name in dir(suite) if name.startswith("test_")}
+    assert skippable is None or skipped <= skippable
+
+
+def test_burgers_equation_of_the_page_has_the_known_solution(capsys):
+    namespace = {"__name__": "page"}
+    for block in examples(DOCS / "own-ode.md")[:2]:
+        exec(block, namespace)
+    # by an independent pseudospectral solution with 256 points
+    assert float(namespace["u"].max()) == pytest.approx(0.866675592903, abs=1e-7)
+    assert float(namespace["u"].square().mean().sqrt()) == pytest.approx(0.331437311654, abs=1e-7)
 
 
 def test_the_example_on_flow_matching_samples_its_data(registries):
@@ -73,7 +91,7 @@ def test_the_example_on_flow_matching_samples_its_data(registries):
         return mean + s * std**2 * rest - (1 - s) * rest
 
     namespace = {"u": u}
-    (example,) = examples("docs/conventions.md")
+    (example,) = examples(DOCS / "conventions.md")
     exec(example, namespace)
     start = deis.SampleNoise(range(16)).initial((2,))
     exact = mean + std * start  # noise of a Gaussian goes to the data of the same quantile
@@ -83,17 +101,35 @@ def test_the_example_on_flow_matching_samples_its_data(registries):
 
 def test_the_schedule_of_the_readme_can_be_sampled(registries):
     namespace = {"deis": deis, "attrs": attrs}
-    exec(next(block for block in examples("README.md") if "Sigmoid" in block), namespace)
+    exec(next(block for block in examples(ROOT / "README.md") if "Sigmoid" in block), namespace)
     ode = deis.GaussianMixture(torch.zeros(1, 2, dtype=torch.float64), std=1.0).ode(namespace["Sigmoid"]())
     solution = deis.sample(ode, (2,), [0, 1], nfe=50, dtype=torch.float64)
     start = deis.SampleNoise([0, 1]).initial((2,), torch.float64)
     assert torch.allclose(solution.x, start, rtol=3e-3)  # normal data of variance 1 stay as they are
 
 
+def commands():
+    """Every ``deis`` command that a page shows."""
+    lines = [line for path in SOURCES for block in examples(path, "console") for line in block.splitlines()]
+    return sorted({line.rpartition("deis ")[2] for line in lines if "deis " in line})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_commands_of_the_pages_are_understood(command):
+    name, *arguments = command.split()
+    cli.commands[name].make_context(name, arguments)  # parses and checks, and runs nothing
+
+
 def test_the_commands_of_the_readme_are_those_that_ci_calls():
     command = "pip install tox && tox"
     assert command in (ROOT / "README.md").read_text()
     assert command in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_files_that_the_readme_links_to_exist():
+    links = re.findall(r"\]\(([^):#]+)\)", (ROOT / "README.md").read_text())
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_table_of_the_readme_holds_the_committed_results():
@@ -107,3 +143,37 @@ def test_the_table_of_the_readme_holds_the_committed_results():
     for label, name in labels.items():
         found = [cells[name, budget] for budget in (5, 10, 20)]
         assert quoted[label] == [f"{row['geometric_rmse']:.2g} / {row['frechet']:.2g}" for row in found]
+
+
+def defined_in(package, prefixes, excluded):
+    """The rule by which the directive ``public-names`` chooses what a page holds."""
+    spec = importlib.util.spec_from_file_location("public", DOCS / "_ext" / "public.py")
+    public = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(public)
+    return public.defined_in(importlib.import_module(package), prefixes, excluded)
+
+
+def referenced(package):
+    """Names of a package in the reference, each as often as it is there."""
+    pages = [path.read_text() for path in sorted((DOCS / "api").glob("*.md"))]
+    found = []
+    for page in pages:
+        for named, prefixes, excluded in re.findall(r"\{public-names\} (\S+) (.*)\n(?::except: (\S+))?", page):
+            found += defined_in(named, prefixes.split(), excluded) if named == package else []
+        for named, block in re.findall(r"currentmodule:: (\S+)(.*?)(?=\.\. currentmodule|```)", page, flags=re.S):
+            found += re.findall(r"py:data:: (\w+)", block) if named == package else []
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_in_the_reference_once(package):
+    module = importlib.import_module(package)
+    names = [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
+    assert sorted(referenced(package)) == sorted(names)
+
+
+def test_every_paper_that_the_code_cites_is_in_the_bibliography():
+    cited = {number for path in (ROOT / "deis").rglob("*.py") for number in NUMBER.findall(path.read_text())}
+    listed = set(re.findall(r"eprint = \{(.*?)\}", (DOCS / "references.bib").read_text()))
+    assert cited
+    assert cited - listed == set()

@@ -23,11 +23,11 @@ from deis import (
     zoo,
 )
 from deis.study import Request
+from deis.study.seeds import parse_seeds
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-MOST_SEEDS: Final = 1_000_000
 MOST_NFE: Final = 100_000
 _DTYPES: Final = {
     str(d).removeprefix("torch."): d for d in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -63,36 +63,6 @@ class _Folder(click.Path):
         if value == "":
             self.fail("must name a folder, for example . for the current one", param, ctx)
         return super().convert(value, param, ctx)
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Seeds written as numbers and ranges.
-
-    :raises ArgumentError: if the text is malformed, a seed comes twice or is out of range, or there are too many.
-
-    >>> parse_seeds("1,5,9-12")
-    (1, 5, 9, 10, 11, 12)
-    """
-    ranges = [_span(part) for part in text.split(",")]
-    if sum(map(len, ranges)) > MOST_SEEDS:
-        raise ArgumentError("seeds", f"must be at most {MOST_SEEDS} numbers", text, "split them over several runs")
-    seeds = tuple(seed for span in ranges for seed in span)
-    if len(set(seeds)) < len(seeds):
-        raise ArgumentError("seeds", "must name each number once", text)
-    return seeds
-
-
-def _span(part: str) -> range:
-    match = re.fullmatch(r"\s*([0-9]{1,19})(?:-([0-9]{1,19}))?\s*", part)
-    if not match:
-        rule = "must be numbers and ranges of numbers from 0 to 2^63 - 1"
-        raise ArgumentError("seeds", rule, part, "for example 0-63 or 1,5,9-12")
-    first, last = int(match[1]), int(match[2] or match[1])
-    if first > last:
-        raise ArgumentError("seeds", "must have ranges that rise", part, f"write {last}-{first}")
-    if last >= 2**63:
-        raise ArgumentError("seeds", "must be at most 2^63 - 1", last)
-    return range(first, min(last, first + MOST_SEEDS) + 1)
 
 
 def parse_budgets(text: str) -> tuple[int, ...]:
@@ -136,16 +106,18 @@ INTEGRATOR_LIST: Final = Parsed("list", parse_integrators)
 BUDGETS: Final = Parsed("list", parse_budgets)
 
 
-def sampling_options(seeds: str, outdir: str, batch: int) -> Callable[[Command], Command]:
-    """The options that say what is sampled, how, and where the results go."""
+def sampling_options(
+    seeds: str, outdir: str, batch: int, grid: str = "t2", label: str = "all; digits takes seed mod 10"
+) -> Callable[[Command], Command]:
+    """The options that say what is sampled, how, and where the results go; ``seeds`` "" for a command without them."""
     options = [
         click.option(
             "--model", type=Parsed("name", zoo.load), default="digits", show_default=True, help="See deis list."
         ),
-        click.option("--label", type=int, help="Class of all samples.  [default: all; digits takes seed mod 10]"),
+        click.option("--label", type=int, help=f"Class of all samples.  [default: {label}]"),
         click.option("--guidance", type=float, default=1.0, show_default=True, help="Classifier-free; 1 is none."),
         click.option(
-            "--grid", type=Parsed("grid", make_grid), default="t2", show_default=True, help="t, t1.5, rho7 ..."
+            "--grid", type=Parsed("grid", make_grid), default=grid, show_default=True, help="t, t1.5, rho7 ..."
         ),
         click.option(
             "--seeds", type=Parsed("seeds", parse_seeds), default=seeds, show_default=True, help="One a sample."
@@ -158,7 +130,7 @@ def sampling_options(seeds: str, outdir: str, batch: int) -> Callable[[Command],
     ]
 
     def add(command: Command) -> Command:
-        for option in reversed(options):
+        for option in reversed(options if seeds else [*options[:4], *options[5:]]):
             command = option(command)
         return command
 

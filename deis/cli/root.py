@@ -5,8 +5,12 @@ from typing import IO, Any
 import click
 
 from deis.cli.compare import compare
+from deis.cli.encode import encode
+from deis.cli.interpolate import interpolate
+from deis.cli.likelihood import likelihood
 from deis.cli.listing import list_
 from deis.cli.sample import sample
+from deis.cli.study import study
 from deis.errors import DeisError, UnknownNameError
 from deis.version import __version__
 
@@ -36,7 +40,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[list_, sample, compare],
+    commands=[list_, sample, compare, encode, interpolate, likelihood, study],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExample:\n  deis sample --model digits --label 3 --nfe 8 --outdir threes",
 )

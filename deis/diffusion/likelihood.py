@@ -75,7 +75,8 @@ def log_likelihood(
     :param x: data, float32 or float64, shape ``(B, *shape)``.
     :param nfe: number of network calls; None for 36, or for as many as the given times take, or as a method that
         chooses its own steps makes.
-    :param integrator: a deterministic integrator, or the name of a registered one.
+    :param integrator: a deterministic integrator, or the name of a registered one. On Gaussian data Kutta's method is
+        three times more accurate in the clock ``vp_t`` than in ``rho`` (``rhork-kutta3``).
     :param grid: a grid family, its name, or times from noise to data, which are gone through backwards.
     :param divergence: ``exact`` takes one reverse pass through the network for each dimension, ``hutchinson`` one a
         probe, and is unbiased but for what the solver does with its noise.

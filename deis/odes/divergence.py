@@ -144,9 +144,6 @@ class DivergenceODE(SemilinearODE):
     def weights(self, s: Tensor, t: Tensor, nodes: Tensor, clock: str = "t") -> Tensor:
         return self._form.weights(s, t, nodes, clock)
 
-    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        return self._form.marginal(t)
-
     def nonlinearity(self, t: float, state: Tensor) -> Tensor:
         value, trace = divergence(partial(self.ode.nonlinearity, t), self._inner(state), self.probes)
         scale = float(self._scale(t))

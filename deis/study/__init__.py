@@ -3,6 +3,7 @@
 from deis.study.batches import Drawn, Request, draw, watched
 from deis.study.comparison import Result, best, budgeted, compare, merit, reference_samples
 from deis.study.digits import frechet_to_digits
+from deis.study.report import report
 
 __all__ = [
     "Drawn",
@@ -15,5 +16,6 @@ __all__ = [
     "frechet_to_digits",
     "merit",
     "reference_samples",
+    "report",
     "watched",
 ]

@@ -81,15 +81,15 @@ def draw(request: Request, integrator: Integrator, nfe: int | None) -> Drawn:
 
 def watched(request: Request, tick: Callable[[], object]) -> Request:
     """The same request, which calls ``tick`` after every network call."""
+    return attrs.evolve(request, ode_of=lambda seeds: ticking(request.ode_of(seeds), tick))
 
-    def ode_of(seeds: Sequence[int]) -> ProbabilityFlowODE:
-        ode = request.ode_of(seeds)
 
-        def network(x: Tensor, t: Tensor) -> Tensor:
-            value = ode.network(x, t)
-            tick()
-            return value
+def ticking(ode: ProbabilityFlowODE, tick: Callable[[], object]) -> ProbabilityFlowODE:
+    """The same ODE, which calls ``tick`` after every network call."""
 
-        return attrs.evolve(ode, network=network)
+    def network(x: Tensor, t: Tensor) -> Tensor:
+        value = ode.network(x, t)
+        tick()
+        return value
 
-    return attrs.evolve(request, ode_of=ode_of)
+    return attrs.evolve(ode, network=network)

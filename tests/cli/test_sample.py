@@ -8,8 +8,8 @@ import torch
 
 import deis as library
 from deis import NonFiniteError, sample
-from deis.cli.figures import image_grid
 from deis.cli.options import parse_seeds
+from deis.study.images import image_grid
 from deis.zoo import load
 from deis.zoo.weights import load_classifier, load_images
 
@@ -177,7 +177,7 @@ def test_interrupted_writing_leaves_no_partial_file(deis, tmp_path, monkeypatch)
         file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deis.cli.figures.imsave", imsave)
+    monkeypatch.setattr("deis.study.images.imsave", imsave)
     assert deis(EXACT, tmp_path).exit_code == 1
     assert {path.name for path in tmp_path.iterdir()} == {"samples.npz"}
 

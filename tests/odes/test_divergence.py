@@ -78,7 +78,7 @@ def test_it_works_in_every_gradient_mode_and_returns_no_gradient(mode):
     with mode():
         x = random(2, 3)
         value, trace = divergence(coupled, x)
-    assert not (value.requires_grad or trace.requires_grad or x.requires_grad)
+    assert [a.requires_grad for a in (value, trace, x)] == [False] * 3
     torch.testing.assert_close(trace, trace_of_the_jacobian(coupled, random(2, 3)))
 
 
@@ -233,6 +233,12 @@ def test_one_evaluation_is_one_of_the_inner_ode():
     ode = DivergenceODE(DiagonalODE(-1.0, lambda t, x: (calls.append(t), x.sin())[1]), (5,), 0.0)
     solution = solve(ode, ode.join(random(2, 5)), [0.0, 0.5, 1.0], "rhork-heun2:clock=t")
     assert solution.nfe == len(calls) == 4
+
+
+def test_methods_that_add_noise_are_refused():
+    ode = DivergenceODE(flow(), (2,), 1e-3)
+    with pytest.raises(CapabilityError, match="no scalar signal and noise levels"):
+        make_plan(ode, [1.0, 0.5], "sddim")
 
 
 def test_its_repr_holds_no_tensor():
