@@ -1,4 +1,4 @@
-"""The command line: ``deis list``, ``deis sample``, ``deis compare``."""
+"""The command line: ``deis list``, ``sample``, ``compare``, ``encode``, ``interpolate``, ``likelihood`` and ``study``."""
 
 import sys
 from importlib.util import find_spec
