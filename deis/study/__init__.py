@@ -2,20 +2,31 @@
 
 from deis.study.batches import Drawn, Request, draw, watched
 from deis.study.comparison import Result, best, budgeted, compare, merit, reference_samples
+from deis.study.config import Method, Study
 from deis.study.digits import frechet_to_digits
+from deis.study.reading import StudyError, load_study
 from deis.study.report import report
+from deis.study.runner import run
+from deis.study.targets import ModelTarget, ProblemTarget
 
 __all__ = [
     "Drawn",
+    "Method",
+    "ModelTarget",
+    "ProblemTarget",
     "Request",
     "Result",
+    "Study",
+    "StudyError",
     "best",
     "budgeted",
     "compare",
     "draw",
     "frechet_to_digits",
+    "load_study",
     "merit",
     "reference_samples",
     "report",
+    "run",
     "watched",
 ]

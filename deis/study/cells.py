@@ -88,7 +88,12 @@ def reference_cells(study: Study) -> list[Cell]:
 
 
 def cells(study: Study) -> list[Cell]:
-    """Target by target, integrator by integrator; a method that chooses its own steps has one cell a target."""
+    """Target by target, integrator by integrator; a method that chooses its own steps has one cell a target.
+
+    >>> study = Study(model=(ModelTarget("digits"),), integrator=(Method("tab3"), Method("dopri5")))
+    >>> [cell.title for cell in cells(study)][2:]
+    ['digits, tab3, t2, 20 calls', 'digits, dopri5']
+    """
     found = []
     for target in study.targets:
         for method in study.integrator:
@@ -100,7 +105,7 @@ def cells(study: Study) -> list[Cell]:
 
 
 @attrs.frozen(eq=False)
-class Result:
+class Findings:
     """What the files of a cell hold.
 
     :param nfe: evaluations of N, where there is one number.
@@ -121,7 +126,7 @@ class Result:
     timing: tuple[float, float] | None = None
 
 
-def write_result(folder: Path, cell: Cell, result: Result) -> None:
+def write_result(folder: Path, cell: Cell, result: Findings) -> None:
     """Write the files of a cell, each whole or not at all, and the one that marks it as finished last.
 
     :raises OutputError: if one cannot be written.

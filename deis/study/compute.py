@@ -15,7 +15,7 @@ from deis.integrators.base import Integrator
 from deis.integrators.fitted import fitted
 from deis.solve import solve
 from deis.study.batches import Request, draw
-from deis.study.cells import Cell, Result, write_result
+from deis.study.cells import Cell, Findings, write_result
 from deis.study.measures import METRICS, Error, measure
 from deis.study.outcomes import Estimate
 from deis.study.references import solution
@@ -44,11 +44,11 @@ def finish(cell: Cell, folder: Path) -> None:
     except DeisError as error:
         if isinstance(error, OSError):  # no property of the cell: the next attempt may succeed
             raise
-        result = Result(note=str(error))
+        result = Findings(note=str(error))
     write_result(folder, cell, result)
 
 
-def _of_model(cell: Cell, folder: Path) -> Result:
+def _of_model(cell: Cell, folder: Path) -> Findings:
     assert isinstance(cell.target, ModelTarget)
     target, sampling = cell.target, cell.sampling
     errors = {name: metric for name in sampling.metrics if isinstance(metric := METRICS[name], Error)}
@@ -59,7 +59,7 @@ def _of_model(cell: Cell, folder: Path) -> Result:
         metrics, note = _measured(distances, lambda name: measure(name, known.x, **kind))
         uncertainty = {name: known.uncertainty(metric.norm) for name, metric in errors.items()}
         arrays = _arrays(known.x, known.states, known.times)
-        return Result(known.nfe, known.method, metrics, uncertainty, note, arrays)
+        return Findings(known.nfe, known.method, metrics, uncertainty, note, arrays)
     # a method that chooses its own steps learns from the grid only where they start and end
     request, method = target.request(sampling.seeds, cell.grid or "t", sampling.batch), cell.method.integrator
     calls = _calls(method, cell.budget)
@@ -72,16 +72,16 @@ def _of_model(cell: Cell, folder: Path) -> Result:
     names = distances if method.stochastic else sampling.metrics
     metrics, note = _measured(names, estimate)
     arrays = _arrays(drawn.x, *_trajectory(request, method, calls))
-    return Result(drawn.nfe, "", metrics, {}, note, arrays, (drawn.seconds, drawn.seconds_in_network))
+    return Findings(drawn.nfe, "", metrics, {}, note, arrays, (drawn.seconds, drawn.seconds_in_network))
 
 
-def _of_problem(cell: Cell, folder: Path) -> Result:
+def _of_problem(cell: Cell, folder: Path) -> Findings:
     assert isinstance(cell.target, ProblemTarget)
     known = solution(cell.target, cell.sampling, folder)
     uncertainty = {name: known.uncertainty(norm) for name, norm in _NORMS.items()}
     if cell.method is None:
         arrays = _arrays(known.x[None], known.states[:, None], known.times)
-        return Result(known.nfe, known.method, {}, uncertainty, "", arrays)
+        return Findings(known.nfe, known.method, {}, uncertainty, "", arrays)
     problem, asked = cell.target.problem, cell.method.integrator
     ode, method = problem.ode, fitted(asked, problem.ode)
     if method.stochastic:
@@ -99,7 +99,7 @@ def _of_problem(cell: Cell, folder: Path) -> Result:
     assert found.states is not None
     arrays = _arrays(found.x[None], torch.stack(found.states)[:, None], found.times)
     seconds = found.seconds_in_network, found.seconds_in_solver
-    return Result(found.nfe, repr(method), metrics, {}, note, arrays, (sum(seconds), seconds[0]))
+    return Findings(found.nfe, repr(method), metrics, {}, note, arrays, (sum(seconds), seconds[0]))
 
 
 def _calls(method: Integrator, budget: int | None) -> int | None:

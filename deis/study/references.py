@@ -49,6 +49,10 @@ def solution(target: Target, sampling: Sampling, folder: Path) -> Reference:
     """The reference of a target, from the folder's store where it is kept there.
 
     :raises DeisError: if it cannot be solved or written.
+
+    >>> sampling = Sampling("0-255", 64, ("error",), 240)
+    >>> solution(ProblemTarget("bernoulli"), sampling, Path("results")).method
+    'exact'
     """
     store, nfe = folder / STORE, sampling.reference_nfe
     if isinstance(target, ModelTarget):

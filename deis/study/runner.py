@@ -79,6 +79,6 @@ def _work(stages: list[list[Task]], jobs: int) -> None:
         return
     with pool(min(jobs, total)) as workers, tqdm(total=total, unit="cell", disable=None, leave=False) as bar:
         for stage in stages:
-            for name, running in work(workers, jobs, stage):
-                bar.set_postfix_str(", ".join(running), refresh=False)
-                bar.update(bool(name))
+            for ended, running in work(workers, jobs, stage):
+                bar.update(ended)
+                bar.set_postfix_str("; ".join(running))

@@ -38,29 +38,30 @@ def pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
 
 
-def work(workers: ProcessPoolExecutor, jobs: int, tasks: Sequence[Task]) -> Iterator[tuple[str, list[str]]]:
-    """Run the tasks; after each, its name and the names of those that run.
+def work(workers: ProcessPoolExecutor, jobs: int, tasks: Sequence[Task]) -> Iterator[tuple[int, list[str]]]:
+    """Run the tasks; now and then, how many have ended since the last time, and the names of those that run.
 
     No more are handed out than can run, so that those that run are known and an interruption waits for no others.
 
     :raises WorkerDied: if a process ends in the middle of a task.
     """
-    waiting, running = iter(tasks), dict[Future[None], str]()
-    yield "", [task.name for task in tasks[:jobs]]
+    waiting, running, ended = iter(tasks), dict[Future[None], str](), 0
     while True:
         running |= {workers.submit(task): task.name for task in islice(waiting, jobs - len(running))}
+        yield ended, list(running.values())
         if not running:
             return
+        ended = 0
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             try:
                 future.result()
             except BrokenProcessPool as error:
                 raise WorkerDied(
                     f"a process died while it worked on {' or '.join(running.values())}: killed, or out of memory "
-                    "(or started by a script without if __name__ == '__main__')"
+                    "(or started by a script without if __name__ == '__main__'); what is finished stays"
                 ) from error
-            name = running.pop(future)
-            yield name, list(running.values())
+            del running[future]
+            ended += 1
 
 
 def _start() -> None:

@@ -78,9 +78,7 @@ def test_exact_equations_that_do_not_fit_are_refused():
         decompose(ode, GaussianMixture(MEAN, 0.5).ode(VPLinear(t_max=0.9)), X0, times, "ddim")
     with pytest.raises(ArgumentError, match="times must lie between"):
         decompose(ode, gaussian(DATA_STD, 0.01), X0, times, "ddim")
-    with pytest.raises(
-        ArgumentError, match=r"run over the domain of ode, from 1 to 0\.001, got \(1\.0, 0\.5\)"
-    ):
+    with pytest.raises(ArgumentError, match=r"run over the domain of ode, from 1 to 0\.001, got \(1\.0, 0\.5\)"):
         decompose(ode, gaussian(DATA_STD), X0, [1.0, 0.5], "ddim")
 
 

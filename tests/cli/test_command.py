@@ -32,7 +32,7 @@ def test_unknown_options_show_near_misses(deis):
     assert "--integrator" in result.stderr
 
 
-@pytest.mark.parametrize("missing", ["click", "matplotlib"])
+@pytest.mark.parametrize("missing", ["cattrs", "click", "jinja2", "matplotlib"])
 def test_missing_extras_are_named_with_the_way_to_get_them(monkeypatch, missing):
     find = importlib.util.find_spec
     monkeypatch.setattr(deis.cli, "find_spec", lambda name: None if name == missing else find(name))

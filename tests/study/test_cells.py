@@ -9,7 +9,7 @@ import torch
 
 import deis.files
 from deis import OutputError
-from deis.study.cells import Cell, Result, cells, reference_cells, trouble, write_result
+from deis.study.cells import Cell, Findings, cells, reference_cells, trouble, write_result
 from deis.study.config import Method, Study
 from deis.study.folder import write_list
 from deis.study.outcomes import Estimate, read_outcomes, read_states
@@ -42,7 +42,7 @@ def folder(tmp_path):
 def written(folder):
     """A folder with the files of CELL."""
     arrays = {"samples": torch.ones(16, 1, 8, 8), "trajectory": torch.zeros(11, 4, 1, 8, 8), "times": torch.ones(11)}
-    write_result(folder, CELL, Result(10, "", {"error": Estimate(0.1, 0.05, 0.2)}, {}, "", arrays, (2.0, 1.5)))
+    write_result(folder, CELL, Findings(10, "", {"error": Estimate(0.1, 0.05, 0.2)}, {}, "", arrays, (2.0, 1.5)))
     return folder
 
 
@@ -122,7 +122,7 @@ def test_a_cell_without_files_is_not_finished(folder):
 
 
 def test_a_note_is_a_result(folder):
-    write_result(folder, CELL, Result(note="the nonlinearity returned NaN"))
+    write_result(folder, CELL, Findings(note="the nonlinearity returned NaN"))
     assert trouble(folder, CELL) == ""
     record = json.loads((folder / "cells" / f"{CELL.id}.json").read_text())
     assert (record["note"], record["metrics"], record["timing"]) == ("the nonlinearity returned NaN", {}, None)
@@ -180,7 +180,7 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_cell_unfinis
 
     monkeypatch.setattr(deis.files.Path, "replace", full)
     with pytest.raises(OutputError, match=rf"cannot write .*{CELL.id}\.{suffix}: No space left"):
-        write_result(folder, CELL, Result(arrays={"samples": torch.ones(1)}))
+        write_result(folder, CELL, Findings(arrays={"samples": torch.ones(1)}))
     assert trouble(folder, CELL) is None
     assert not [path for path in (folder / "cells").iterdir() if path.name.startswith(".")]
 
@@ -189,5 +189,5 @@ def test_equal_results_are_equal_bytes(written):
     path = written / "cells" / f"{CELL.id}.safetensors"
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     arrays = {"times": torch.ones(11), "trajectory": torch.zeros(11, 4, 1, 8, 8), "samples": torch.ones(16, 1, 8, 8)}
-    write_result(written, CELL, Result(arrays=arrays))
+    write_result(written, CELL, Findings(arrays=arrays))
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 
 import pytest
 import safetensors.torch
@@ -108,7 +109,7 @@ def in_process(monkeypatch):
         for task in tasks:
             task()
             names.append(task.name)
-            yield task.name, []
+            yield 1, []
 
     monkeypatch.setattr("deis.study.runner.work", here)
     return names
@@ -299,9 +300,10 @@ def test_tasks_at_work_are_named(tmp_path):
     tasks = [Task(name, touch, (tmp_path / name,)) for name in "abc"]
     with pool(2) as workers:
         events = list(work(workers, 2, tasks))
-    assert events[0] == ("", ["a", "b"])
-    assert sorted(name for name, _ in events[1:]) == ["a", "b", "c"]
-    assert all(len(running) < 2 for _, running in events[1:])
+    assert events[0] == (0, ["a", "b"])
+    assert sum(ended for ended, _ in events) == 3
+    assert all(len(running) <= 2 for _, running in events)
+    assert events[-1][1] == []
 
 
 def test_an_interruption_says_how_to_go_on(small, tmp_path, monkeypatch):
@@ -335,6 +337,22 @@ def test_a_full_disk_stops_the_run_and_leaves_finished_cells(small, tmp_path, mo
     monkeypatch.setattr("deis.study.runner.work", lambda workers, jobs, tasks: iter(()))
     run(small, tmp_path, say=lines.append)
     assert lines == [f"{len(finished)} of 16 cells are finished already."]
+
+
+def test_nothing_is_handed_out_before_it_can_run(monkeypatch):
+    started = []
+
+    class Workers:
+        def submit(self, task):
+            started.append(task.name)
+            future = Future()
+            future.set_result(None)
+            return future
+
+    events = work(Workers(), 2, [Task(name, touch, ()) for name in "abcde"])
+    assert next(events) == (0, ["a", "b"])
+    assert started == ["a", "b"]
+    assert [*events] == [(2, ["c", "d"]), (2, ["e"]), (1, [])]
 
 
 def test_missing_networks_stop_the_run_and_leave_no_note(small, tmp_path, monkeypatch):
