@@ -76,6 +76,7 @@ from deis.odes import (
     ProtheroRobinson,
     SemilinearODE,
     SolvedProblem,
+    divergence,
 )
 from deis.solve import Solution, iterate, make_plan, solve
 from deis.version import __version__
@@ -152,6 +153,7 @@ __all__ = [
     "as_times",
     "convert",
     "decode",
+    "divergence",
     "drive",
     "encode",
     "get_cos_alpha_fns",

@@ -137,6 +137,28 @@ def test_every_number_in_the_prose_of_a_page_is_in_its_tables_or_an_option(scrip
     assert set(re.findall(r"\d+\.\d+", prose)) <= cells
 
 
+@pytest.mark.parametrize("model", ["digits", "digits-exact"])
+def test_the_ablation_has_the_order_that_its_page_tells(model):
+    found = record("ablation")
+    rows = found["found"][model]
+
+    def error(name, budget):
+        return samples.row_of(rows, integrator=name, budget=budget)["geometric_rmse"]
+
+    for budget in found["options"]["budgets"]:
+        assert error("EI on the score, t", budget) > error("Euler, t", budget)
+    for budget in (10, 20):
+        assert error("tAB3, t2", budget) < min(error("DDIM, t2", budget), error("tAB3, t", budget)) / 3
+        assert error("DDIM, t", budget) > error("Euler, t", budget)
+
+
+def test_without_noise_samples_keep_their_latent_and_with_noise_they_lose_it():
+    found = record("consistency")["found"]
+    other = found["other"]["rmse"]
+    for row in found["rows"]:
+        assert row["rmse"] < other / 8 if row["eta"] == 0 else row["rmse"] == pytest.approx(other, rel=0.1)
+
+
 def test_every_page_is_in_the_contents():
     index = (page("eta").parent / "index.md").read_text()
     for script in SCRIPTS:
@@ -202,16 +224,17 @@ def test_an_error_below_the_reference_is_left_out():
     assert samples.judged(x + 5, target)["rmse"] == pytest.approx(5.1, rel=0.02)
 
 
-def test_the_least_of_a_budget_is_bold_and_other_numbers_of_calls_stand_in_parentheses():
+def test_the_least_of_a_budget_is_bold_if_all_are_known_and_other_numbers_of_calls_stand_in_parentheses():
     rows = [
         {"integrator": "a", "budget": 5, "nfe": 5, "error": 0.123},
         {"integrator": "b", "budget": 5, "nfe": 4, "error": 0.0456},
         {"integrator": "a", "budget": 9, "nfe": 9, "error": None},
+        {"integrator": "b", "budget": 9, "nfe": 9, "error": 0.01},
     ]
     assert by_budget(rows, "error") == [
         ["integrator", "5 calls", "9 calls"],
         ["a", "0.12", "-"],
-        ["b", "**0.046** (4)", "-"],
+        ["b", "**0.046** (4)", "0.01"],
     ]
     assert markdown([["a", "b"], ["x", "1"]]) == "| a | b |\n|---|---|\n| x | 1 |"
     assert plus_minus(samples.spread([1.0, 2.0])) == "1.5 ± 0.7"

@@ -2,7 +2,7 @@
 
 from deis.odes.base import Clock, SemilinearODE
 from deis.odes.constant import DenseODE, DiagonalODE
-from deis.odes.divergence import DivergenceODE
+from deis.odes.divergence import DivergenceODE, divergence
 from deis.odes.problems import (
     PROBLEMS,
     Bernoulli,
@@ -26,4 +26,5 @@ __all__ = [
     "ProtheroRobinson",
     "SemilinearODE",
     "SolvedProblem",
+    "divergence",
 ]

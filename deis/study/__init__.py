@@ -4,20 +4,24 @@ from deis.study.batches import Drawn, Request, draw, watched
 from deis.study.comparison import Result, best, budgeted, compare, merit, reference_samples
 from deis.study.config import Method, Study
 from deis.study.digits import frechet_to_digits
+from deis.study.places import MisplacedError
 from deis.study.reading import StudyError, load_study
 from deis.study.report import report
 from deis.study.runner import run
 from deis.study.targets import ModelTarget, ProblemTarget
+from deis.study.workers import WorkerDied
 
 __all__ = [
     "Drawn",
     "Method",
+    "MisplacedError",
     "ModelTarget",
     "ProblemTarget",
     "Request",
     "Result",
     "Study",
     "StudyError",
+    "WorkerDied",
     "best",
     "budgeted",
     "compare",

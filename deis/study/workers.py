@@ -51,8 +51,8 @@ def work(workers: ProcessPoolExecutor, jobs: int, tasks: Sequence[Task]) -> Iter
         yield ended, list(running.values())
         if not running:
             return
-        ended = 0
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        done = wait(running, return_when=FIRST_COMPLETED).done
+        for future in done:
             try:
                 future.result()
             except BrokenProcessPool as error:
@@ -61,7 +61,7 @@ def work(workers: ProcessPoolExecutor, jobs: int, tasks: Sequence[Task]) -> Iter
                     "(or started by a script without if __name__ == '__main__'); what is finished stays"
                 ) from error
             del running[future]
-            ended += 1
+        ended = len(done)
 
 
 def _start() -> None:

@@ -1,0 +1,37 @@
+"""Docstrings are plain text to be read in an editor; this makes reStructuredText of the few things that are not.
+
+``arXiv 2204.13902`` becomes a link, and the signs | and * of formulas stay what they are.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_LITERAL = re.compile(r"(``.*?``)")
+_NUMBER = re.compile(r"arXiv (\d{4}\.\d{4,5})")
+
+
+def rewrite(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Change the lines of one docstring in place."""
+    lines[:] = _rewritten(lines)
+
+
+def _rewritten(lines: list[str]) -> Iterator[str]:
+    example = False
+    for line in lines:
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        yield line if example else "".join(map(_escaped, _LITERAL.split(line)))
+
+
+def _escaped(text: str) -> str:
+    if text.startswith("``"):
+        return text
+    return _NUMBER.sub(r"`arXiv \1 <https://arxiv.org/abs/\1>`__", re.sub(r"([|*])", r"\\\1", text))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", rewrite)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
