@@ -23,6 +23,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "sphinx_gallery.gen_gallery",
     "docstrings",
+    "example",
     "integrator_table",
     "mathml",
     "public_names",
@@ -38,7 +39,6 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(Tensor|Path|Callable|Iterable|Iterator|Mapping|Sequence)"),  # build needs no network
     (r"py:.*", r"(.*\.)?_\w+"),  # private bases
     (r"py:.*", r".*\.[CMT]"),  # type variables
-    (r"py:.*", r"(deis\.testing\.common\.Conformance|WeightsError|divergence)"),  # not public
 ]
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

@@ -7,20 +7,25 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import attrs
+import click
 import pytest
 import torch
 
 import deis
 from deis.cli.root import cli
+from deis.study import Method, ModelTarget, ProblemTarget, Study, StudyError, load_study
+from deis.study.measures import METRICS
 from deis.testing import IntegratorConformance, NoiseScheduleConformance, SemilinearODEConformance
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 SOURCES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "auto_gallery" not in path.parts)]
 NUMBER = re.compile(r"arXiv (\d{4}\.\d{4,5})")
+EQUATION = re.compile(r":eq:`([\w-]+)`")
 PACKAGES = ["deis", "deis.analysis", "deis.study", "deis.zoo", "deis.testing"]
 
 
@@ -29,9 +34,21 @@ def label(path):
     return str(path.relative_to(ROOT))
 
 
-def examples(path, language="python"):
+def examples(path, language=r"(?:python|\{example\})"):
     """The blocks of a page in one language."""
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(), flags=re.S)
+
+
+def table(page, *head):
+    """The rows of the tables of a page whose head begins with ``head``, as lists of cells without code marks."""
+    rows, inside = [], False
+    for line in page.read_text().splitlines():
+        cells = [cell.strip().replace("`", "") for cell in line.split("|")[1:-1]]
+        inside = bool(cells) and (inside or cells[: len(head)] == list(head))
+        if inside and cells[: len(head)] != list(head) and set(cells[0]) != {"-"}:
+            rows.append(cells)
+    assert rows
+    return rows
 
 
 @pytest.fixture
@@ -42,8 +59,9 @@ def registries(monkeypatch):
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if examples(path)], ids=label)
-def test_the_examples_of_a_page_run(path, registries, capsys):
-    namespace = {"__name__": "page", "u": lambda x, s: x * s[:, None]}  # on the page, the reader's own network
+def test_the_examples_of_a_page_run(path, registries, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__", "u": lambda x, s: x * s[:, None]}  # on the page, the reader's own network
     for block in examples(path):
         exec(compile(block, str(path), "exec"), namespace)
 
@@ -111,13 +129,19 @@ def test_the_schedule_of_the_readme_can_be_sampled(registries):
 def commands():
     """Every ``deis`` command that a page shows."""
     lines = [line for path in SOURCES for block in examples(path, "console") for line in block.splitlines()]
-    return sorted({line.rpartition("deis ")[2] for line in lines if "deis " in line})
+    parts = [part.partition("#")[0].strip() for line in lines for part in line.removeprefix("$ ").split("&&")]
+    return sorted({part.removeprefix("deis ") for part in parts if part.startswith("deis ")})
 
 
 @pytest.mark.parametrize("command", commands())
-def test_the_commands_of_the_pages_are_understood(command):
-    name, *arguments = command.split()
-    cli.commands[name].make_context(name, arguments)  # parses and checks, and runs nothing
+def test_the_commands_of_the_pages_are_understood(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    group, (name, *arguments) = cli, command.split()
+    while isinstance(command := group.commands[name], click.Group):
+        group, (name, *arguments) = command, arguments
+    for file in (word for word in arguments if word.endswith(".toml") and name == "run"):
+        Path(file).touch()  # the file of an earlier command
+    command.make_context(name, arguments)  # parses and checks, and runs nothing
 
 
 def test_the_commands_of_the_readme_are_those_that_ci_calls():
@@ -143,6 +167,63 @@ def test_the_table_of_the_readme_holds_the_committed_results():
     for label, name in labels.items():
         found = [cells[name, budget] for budget in (5, 10, 20)]
         assert quoted[label] == [f"{row['geometric_rmse']:.2g} / {row['frechet']:.2g}" for row in found]
+
+
+def test_the_error_tables_of_the_uses_hold_the_committed_results():
+    results = json.loads((ROOT / "benchmarks" / "results" / "uses.json").read_text())
+    (spreads,) = [line.split("|")[2:-1] for line in (DOCS / "uses.md").read_text().splitlines() if "std 0.1" in line]
+    for name, *cells in table(DOCS / "uses.md", "integrator", "std 0.1"):
+        errors = results["likelihood"][f"{name.removesuffix(' (default)')}, vp-t2"]
+        assert [text.split()[-1] for text in spreads] == list(errors)
+        assert cells == [f"{error:.1e}" for error in errors.values()]
+    for name, *cells in table(DOCS / "uses.md", "integrator", "20 calls each way"):
+        expected = results["cycle"][name]["errors"]
+        asked = zip((20, 40, 80, 160), expected.items(), strict=True)
+        assert cells == [f"{e:.1e}" + ("" if int(nfe) == budget else f" ({nfe})") for budget, (nfe, e) in asked]
+
+
+@pytest.mark.parametrize("page", ["uses.md", "limits.md"])
+def test_the_spreads_for_which_likelihoods_are_said_to_be_accurate_are_those_measured(page):
+    results = json.loads((ROOT / "benchmarks" / "results" / "uses.json").read_text())["likelihood"]
+    text = " ".join((DOCS / page).read_text().split())
+    quoted = re.search(r"standard deviation (\S+ to [\d.]+).*? `rho` for (\S+ to \d\.\d)", text).groups()
+    for spreads, method in zip(quoted, ("rhork-kutta3:clock=vp_t", "rhork-kutta3"), strict=True):
+        accurate = [float(std) for std, error in results[f"{method}, vp-t2"].items() if abs(error) < 1e-3]
+        assert [float(end) for end in spreads.split(" to ")] == [min(accurate), max(accurate)]
+    assert min(abs(errors["0.1"]) for errors in results.values()) > 1e-3
+
+
+def test_the_study_of_the_page_can_be_run_and_its_keys_are_those_explained(tmp_path):
+    page, path = DOCS / "studies.md", tmp_path / "study.toml"
+    path.write_text(*examples(page, "toml"))
+    study, _ = load_study(path)
+    assert [method.title for method in study.integrator] == ["ddim", "tab3", "x0, 4 points, corrector"]
+    keys = {}
+    for key, default, _ in table(page, "key", "default"):
+        keys.setdefault(key, []).append(default)
+    fields = [field for cls in (Study, ModelTarget, ProblemTarget, Method) for field in attrs.fields(cls)]
+    assert keys.keys() == {field.name for field in fields} - {"model", "problem", "integrator"}
+    for field in attrs.fields(Study):
+        if field.name in keys:
+            said = tomllib.loads(f"x = {keys[field.name][0]}")["x"]
+            assert (tuple(said) if isinstance(said, list) else said) == field.default
+    named = [name.strip() for names, _ in table(page, "metric") for name in names.split(",")]
+    assert sorted(named) == sorted(METRICS)
+
+
+def test_the_fault_that_the_page_on_studies_shows_is_what_a_file_with_it_gives(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text("[[model]]\nname = 'digits'\n[[integrator]]\nname = 'tab3'\noptions = {step = 2}\n")
+    with pytest.raises(StudyError) as caught:
+        load_study(path)
+    assert examples(DOCS / "studies.md", "text") == [str(caught.value).replace(f"{tmp_path}/", "") + "\n"]
+
+
+def test_the_equations_that_docstrings_cite_have_their_labels_in_the_pages():
+    cited = {label for path in (ROOT / "deis").rglob("*.py") for label in EQUATION.findall(path.read_text())}
+    labels = {label for page in SOURCES for label in re.findall(r"\$\$ \(([\w-]+)\)$", page.read_text(), flags=re.M)}
+    assert cited
+    assert cited - labels == set()
 
 
 def defined_in(package, prefixes, excluded):

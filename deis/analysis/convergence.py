@@ -124,6 +124,8 @@ def convergence(
 ) -> ConvergenceStudy:
     """Errors on ever finer grids, and the orders fitted to them by :func:`fit_order`.
 
+    With two numbers of intervals, the order is eq. :eq:`measured-order` of the page on error analysis.
+
     Noise that is known beforehand is rounding, once a step, and the uncertainty of the reference.
 
     :param problem: an ODE with its initial state.

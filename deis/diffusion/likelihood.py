@@ -65,8 +65,9 @@ def log_likelihood(
     """The log-density of data under a model, without gradients.
 
     The ODE is solved from data to noise together with the divergence of its right-hand side f:
-    log p(x) = log N(x_T; 0, sigma_T^2 I) + int_{t_min}^{t_max} div f dt (arXiv 2011.13456, eq. 39). It is the density
-    at ``t_min``, where the data carry noise of level sigma(t_min).
+    log p(x) = log N(x_T; 0, sigma_T^2 I) + int_{t_min}^{t_max} div f dt (arXiv 2011.13456, eq. 39;
+    eq. :eq:`likelihood` of the theory page). It is the density at ``t_min``, where the data carry noise of level
+    sigma(t_min).
 
     The divergence is counted from the ``v`` splitting, whose linear part is the whole ODE for data of variance 1: only
     what differs from that is left to the solver.

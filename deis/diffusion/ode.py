@@ -49,6 +49,8 @@ def name_of(network: object) -> str:
 class ProbabilityFlowODE(SemilinearODE):
     """x' = L(t) x + G(t) N(t, x) with N one of the kinds of prediction; noise lives at ``t_max``, data at ``t_min``.
 
+    It is eq. :eq:`probability-flow` of the theory page; L and G of each splitting are eq. :eq:`splitting`.
+
     :param schedule: noise schedule.
     :param network: ``network(x, t)`` with x of shape (B, ...) and t of shape (B,), returning x's shape and dtype.
     :param predicts: what the network returns: eps, x0, score, v, denoiser or flow, or diffusers' names of these

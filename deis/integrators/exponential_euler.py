@@ -15,6 +15,8 @@ from deis.odes.base import SemilinearODE
 class ExponentialEuler(Integrator):
     """Exact in L, with N frozen over the step; on the eps splitting of a diffusion ODE this is DDIM.
 
+    It is eq. :eq:`weights` of the theory page with one point, and DDIM eq. :eq:`ddim`.
+
     :param predict: splitting of the ODE; None for its own.
     """
 

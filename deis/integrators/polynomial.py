@@ -34,7 +34,7 @@ class PolynomialEIAB(Integrator):
     """The family of exponential Adams methods (tAB-DEIS, rhoAB-DEIS, UniP, UniPC and their relatives).
 
     One step integrates  x_t = Psi(t, s) x_s + int_s^t Psi(t, r) G(r) P(r) dr  exactly, P being the polynomial through
-    the newest values of N.
+    the newest values of N (eq. :eq:`weights` of the theory page).
 
     :param predict: splitting of the ODE, that is, what is extrapolated; None for the ODE's own.
     :param clock: variable in which P is a polynomial.

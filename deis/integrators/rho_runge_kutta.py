@@ -29,8 +29,9 @@ _register = INTEGRATORS.register
 class RhoRungeKutta(Integrator):
     """Explicit Runge-Kutta on v = Psi(0, t) x, which obeys dv/dc = Psi(0, t) G N / c'(t) in the clock c.
 
-    In the clock ``rho`` of an ODE that has it the factor is 1: dv/drho = N (rhoRK-DEIS; ``heun2`` is EDM's sampler). In
-    the clock ``t`` of an ODE with constant L these are the Lawson methods.
+    This is eq. :eq:`integrating-factor` of the theory page. In the clock ``rho`` of an ODE that has it the factor is 1:
+    dv/drho = N (rhoRK-DEIS, eq. :eq:`rho-form`; ``heun2`` is EDM's sampler). In the clock ``t`` of an ODE with constant
+    L these are the Lawson methods.
 
     :param tableau: name of a Butcher tableau.
     :param clock: the variable of the Runge-Kutta steps.

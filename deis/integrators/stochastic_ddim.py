@@ -19,6 +19,8 @@ from deis.odes.base import SemilinearODE
 class StochasticDDIM(Integrator):
     """DDIM with fresh noise in every step: x_t = alpha_t x0 + sqrt(sigma_t^2 - s^2) eps + s z.
 
+    The step is eq. :eq:`stochastic-ddim` of the theory page, its two laws are eq. :eq:`noise-laws`.
+
     :param eta: amount of noise; 0 is DDIM and 1 is DDPM under both laws.
     :param law: the variance s^2 of a step from noise to signal ratio rho_s to rho_t. ``ddim``:
         eta^2 sigma_t^2 (1 - rho_t^2 / rho_s^2), with eta at most 1 (arXiv 2010.02502, eq. 16). ``sde``:

@@ -113,6 +113,8 @@ class SemilinearODE(abc.ABC):
     def weights(self, s: Tensor, t: Tensor, nodes: Tensor, clock: str = "t") -> Tensor:
         """W_j = int_s^t Psi(t, r) G(r) l_j(r) dr, with l_j the Lagrange basis over ``nodes`` in ``clock``.
 
+        This is eq. :eq:`weights` of the theory page.
+
         :param s: starts, shape (n,).
         :param t: ends, shape (n,).
         :param nodes: times of the nodes, shape (n, k).

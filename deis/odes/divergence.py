@@ -93,7 +93,8 @@ class DivergenceODE(SemilinearODE):
 
     With l(t) the integral of G div N from ``start`` to t, m = Psi(t, start) l obeys m' = L m + G [Psi(t, start) div N]:
     it has the L and G of x, so that the state (x, m) belongs to an ODE of the same form, and every integrator and every
-    plan of the inner ODE serves it. The linear part's share of the divergence, d log Psi(t, start), is exact.
+    plan of the inner ODE serves it (eq. :eq:`augmented` of the theory page). The linear part's share of the divergence,
+    d log Psi(t, start), is exact.
 
     One evaluation of its N is one of the inner N, and counts as one; the reverse passes of :func:`divergence` come on
     top. Its values carry no gradient.
