@@ -36,6 +36,20 @@ def as_integer(value: Any) -> Any:
         return value
 
 
+def need(name: str, value: object, kind: type, fix: str = "") -> None:
+    """Refuse an argument ``name`` that is no ``kind``.
+
+    :raises ArgumentError: if it is none.
+
+    >>> need("means", [1.0], float)
+    Traceback (most recent call last):
+        ...
+    deis.errors.ArgumentError: means must be a float, got 'list'
+    """
+    if not isinstance(value, kind):
+        raise ArgumentError(name, f"must be a {kind.__name__}", type(value).__name__, fix)
+
+
 def integer_in(low: int, high: int) -> Validator:
     """Accept whole numbers from ``low`` to ``high``, both included."""
 

@@ -39,16 +39,18 @@ def examples(path, language=r"(?:python|\{example\})"):
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(), flags=re.S)
 
 
-def table(page, *head):
-    """The rows of the tables of a page whose head begins with ``head``, as lists of cells without code marks."""
-    rows, inside = [], False
+def tables(page, *head):
+    """The tables of a page whose heads begin with ``head``, as rows of cells without code marks; the head is a row."""
+    found, inside = [], False
     for line in page.read_text().splitlines():
         cells = [cell.strip().replace("`", "") for cell in line.split("|")[1:-1]]
-        inside = bool(cells) and (inside or cells[: len(head)] == list(head))
-        if inside and cells[: len(head)] != list(head) and set(cells[0]) != {"-"}:
-            rows.append(cells)
-    assert rows
-    return rows
+        if cells[: len(head)] == list(head):
+            found.append([])
+            inside = True
+        inside = inside and bool(cells)
+        if inside and set(cells[0]) != {"-"}:
+            found[-1].append(cells)
+    return found
 
 
 @pytest.fixture
@@ -171,12 +173,14 @@ def test_the_table_of_the_readme_holds_the_committed_results():
 
 def test_the_error_tables_of_the_uses_hold_the_committed_results():
     results = json.loads((ROOT / "benchmarks" / "results" / "uses.json").read_text())
-    (spreads,) = [line.split("|")[2:-1] for line in (DOCS / "uses.md").read_text().splitlines() if "std 0.1" in line]
-    for name, *cells in table(DOCS / "uses.md", "integrator", "std 0.1"):
-        errors = results["likelihood"][f"{name.removesuffix(' (default)')}, vp-t2"]
-        assert [text.split()[-1] for text in spreads] == list(errors)
-        assert cells == [f"{error:.1e}" for error in errors.values()]
-    for name, *cells in table(DOCS / "uses.md", "integrator", "20 calls each way"):
+    (((_, *names), *rows),) = tables(DOCS / "uses.md", "std")
+    methods = [results["likelihood"][f"{name.removesuffix(' (default)')}, vp-t2"] for name in names]
+    assert {std: cells for std, *cells in rows} == {
+        std: [f"{errors[std]:.1e}" for errors in methods] for std in methods[0]
+    }
+    ((_, *rows),) = tables(DOCS / "uses.md", "integrator", "20 calls each way")
+    assert [name for name, *_ in rows] == list(results["cycle"])
+    for name, *cells in rows:
         expected = results["cycle"][name]["errors"]
         asked = zip((20, 40, 80, 160), expected.items(), strict=True)
         assert cells == [f"{e:.1e}" + ("" if int(nfe) == budget else f" ({nfe})") for budget, (nfe, e) in asked]
@@ -199,15 +203,17 @@ def test_the_study_of_the_page_can_be_run_and_its_keys_are_those_explained(tmp_p
     study, _ = load_study(path)
     assert [method.title for method in study.integrator] == ["ddim", "tab3", "x0, 4 points, corrector"]
     keys = {}
-    for key, default, _ in table(page, "key", "default"):
-        keys.setdefault(key, []).append(default)
+    for _, *rows in tables(page, "key", "default"):
+        for key, default, _ in rows:
+            keys.setdefault(key, default)
     fields = [field for cls in (Study, ModelTarget, ProblemTarget, Method) for field in attrs.fields(cls)]
     assert keys.keys() == {field.name for field in fields} - {"model", "problem", "integrator"}
     for field in attrs.fields(Study):
         if field.name in keys:
-            said = tomllib.loads(f"x = {keys[field.name][0]}")["x"]
+            said = tomllib.loads(f"x = {keys[field.name]}")["x"]
             assert (tuple(said) if isinstance(said, list) else said) == field.default
-    named = [name.strip() for names, _ in table(page, "metric") for name in names.split(",")]
+    ((_, *rows),) = tables(page, "metric")
+    named = [name.strip() for names, _ in rows for name in names.split(",")]
     assert sorted(named) == sorted(METRICS)
 
 

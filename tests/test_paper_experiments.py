@@ -12,13 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deis import VE, GaussianMixture, VPLinear
+from deis import INTEGRATORS, VE, GaussianMixture, VPLinear, make_grid
 from deis.analysis import Reference
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the scripts are no part of the package
 
-from benchmarks.paper import fitting_error, relative_change, samples, variance_exploding  # noqa: E402
+from benchmarks.paper import fitting_error, likelihood, relative_change, samples, variance_exploding  # noqa: E402
 from benchmarks.paper.__main__ import SCRIPTS  # noqa: E402
 from benchmarks.paper.pages import TABLE, experiment, filled, page, record  # noqa: E402
 from benchmarks.paper.tables import by_budget, markdown, plus_minus  # noqa: E402
@@ -149,7 +149,15 @@ def test_the_ablation_has_the_order_that_its_page_tells(model):
         assert error("EI on the score, t", budget) > error("Euler, t", budget)
     for budget in (10, 20):
         assert error("tAB3, t2", budget) < min(error("DDIM, t2", budget), error("tAB3, t", budget)) / 3
-        assert error("DDIM, t", budget) > error("Euler, t", budget)
+        assert error("EI on eps (DDIM), t", budget) > error("Euler, t", budget)
+
+
+def test_ddim_and_the_stochastic_sampler_without_noise_have_the_same_distances():
+    table, eta = record("frechet_table")["found"]["rows"], record("eta")["found"]["rows"]
+    for steps in (10, 20, 50):
+        one = samples.row_of(table, integrator="DDIM", budget=steps)["frechet"]["sets"]
+        other = samples.row_of(eta, eta=0.0, steps=steps)["frechet"]["sets"]
+        assert other == pytest.approx(one, rel=1e-3)
 
 
 def test_without_noise_samples_keep_their_latent_and_with_noise_they_lose_it():
@@ -205,6 +213,20 @@ def test_the_density_of_the_training_images_is_that_of_a_mixture_of_normals():
     )
     found = fitting_error._log_density(x, data, 0.6, 0.8)
     assert torch.allclose(found, mixture.log_prob(x.flatten(1)) / 4)
+
+
+@pytest.mark.parametrize("splitting", ["eps", "v"])
+def test_the_log_density_of_normal_data_is_the_exact_one_in_every_splitting(splitting):
+    schedule, std = VPLinear(), 0.7
+    ode = GaussianMixture(torch.zeros(1, 3, dtype=torch.float64), std=std).ode(schedule).split(splitting)
+    x = torch.tensor([[0.3, -0.5, 1.0], [0.0, 0.0, 0.1]], dtype=torch.float64)
+    times = make_grid("t2")(ode, 200).reversed()
+    found, nfe = likelihood.log_density(ode, x, times, INTEGRATORS.create("rhork-rk4"), None)
+    start = torch.tensor(schedule.t_min, dtype=torch.float64)
+    width = (schedule.alpha(start) ** 2 * std**2 + schedule.sigma(start) ** 2).sqrt()
+    exact = torch.distributions.Normal(0.0, width).log_prob(x).sum(1)
+    assert nfe == 800
+    assert torch.allclose(found, exact, atol=1e-3)  # the noisy end is not quite N(0, sigma^2)
 
 
 def test_images_that_training_saw_and_did_not_see_are_all_images():

@@ -71,8 +71,8 @@ EXPERIMENT = Experiment(
     __doc__,
     options={"converged": 160, "seeds": 150, "budgets": [5, 10, 20, 50], "steps": STEPS},
     quick={
-        "converged": 24,
-        "seeds": 40,
+        "converged": 80,
+        "seeds": 36,
         "budgets": [4],
         "steps": {name: STEPS[name] for name in ("Euler, t", "tAB3, t2")},
     },

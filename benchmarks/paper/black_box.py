@@ -65,7 +65,7 @@ EXPERIMENT = Experiment(
         "forms": FORMS,
         "budgets": [5, 10, 20, 50],
     },
-    quick={"converged": 24, "seeds": 40, "tolerances": [1e-1], "budgets": [5]},
+    quick={"converged": 80, "seeds": 36, "tolerances": [1e-1], "budgets": [5]},
     measure=measure,
     figure=figure,
     tables=tables,

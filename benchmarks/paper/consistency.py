@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.paper.experiment import Experiment, Found, Table, main
-from benchmarks.paper.plots import images
+from benchmarks.paper.plots import as_text, images
 from benchmarks.paper.samples import probabilities, request
 from deis import StochasticDDIM, zoo
 from deis.analysis import per_sample_rmse
@@ -23,12 +22,13 @@ def measure(seeds: int, steps: Sequence[int], etas: Sequence[float], grid: str, 
     """How far samples lie from the converged sample of the same x_T, and from that of another."""
     wanted = request(range(seeds), grid, labelled=False)
     truth = reference_samples(wanted, converged).x.float()
+    pixels = zoo.load("digits").images
     runs = [(eta, count) for eta in etas for count in steps]
-    rows, pictures = [], {"converged": _pixels(truth)}
+    rows, pictures = [], {"converged": as_text(pixels(truth[:SHOWN]))}
     for eta, count in tqdm(runs, unit="run", leave=False, disable=None):
         x = draw(wanted, StochasticDDIM(eta), count).x
         rows.append({"eta": eta, "steps": count, **_agreement(x, truth)})
-        pictures[f"eta = {eta:g}, S = {count}"] = _pixels(x)
+        pictures[f"eta = {eta:g}, S = {count}"] = as_text(pixels(x[:SHOWN]))
     return {"rows": rows, "other": _agreement(truth.roll(1, 0), truth), "images": pictures}
 
 
@@ -38,15 +38,9 @@ def _agreement(x: Tensor, truth: Tensor) -> dict[str, float]:
     return {"rmse": float(per_sample_rmse(x, truth).mean()), "same_digit": float(same.double().mean())}
 
 
-def _pixels(x: Tensor) -> list[Any]:
-    levels = (zoo.load("digits").images(x[:SHOWN]) * 255).round().int()
-    pixels: list[Any] = levels.tolist()
-    return pixels
-
-
 def figure(found: Found) -> Figure:
     """A column an x_T, a row a run."""
-    return images({name: torch.tensor(rows) / 255 for name, rows in found["images"].items()})
+    return images(found["images"])
 
 
 def tables(found: Found) -> Mapping[str, Table]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from benchmarks.paper.experiment import Experiment, Found, Table, main
-from benchmarks.paper.plots import images
+from benchmarks.paper.plots import as_text, images
 from benchmarks.paper.samples import probabilities
 from deis import SampleNoise, zoo
 from deis.diffusion.inversion import decode, slerp
@@ -32,8 +32,8 @@ def measure(pairs: int, points: int, nfe: int, integrator: str, grid: str) -> di
     middle = points // 2
     rows = {name: _quality(path[middle]) for name, path in decoded.items()}
     rows["ends"] = _quality(torch.cat([ends[0], ends[-1]]))
-    shown = {f"slerp, pair {i + 1}": _pixels(ends[:, i]) for i in range(SHOWN)}
-    shown |= {f"{name}, pair 1": _pixels(decoded[name][:, 0]) for name in list(decoded)[1:]}
+    shown = {f"slerp, pair {i + 1}": as_text(MODEL.images(ends[:, i])) for i in range(SHOWN)}
+    shown |= {f"{name}, pair 1": as_text(MODEL.images(decoded[name][:, 0])) for name in list(decoded)[1:]}
     return {"rows": rows, "images": shown}
 
 
@@ -50,14 +50,9 @@ def _quality(x: Tensor) -> dict[str, float]:
     return {"nearest": float(nearest.mean()), "confidence": float(probabilities(x).amax(1).double().mean())}
 
 
-def _pixels(x: Tensor) -> list[Any]:
-    pixels: list[Any] = (MODEL.images(x) * 255).round().int().tolist()
-    return pixels
-
-
 def figure(found: Found) -> Figure:
     """A row a path."""
-    return images({name: torch.tensor(rows) / 255 for name, rows in found["images"].items()})
+    return images(found["images"])
 
 
 def tables(found: Found) -> Mapping[str, Table]:

@@ -65,9 +65,15 @@ def with_bars(x: float, of: Mapping[str, Any]) -> Point:
     return Point(x, of["mean"], of["mean"] - of["deviation"], of["mean"] + of["deviation"])
 
 
-def images(rows: Mapping[str, Tensor], title: str = "") -> Figure:
-    """Rows of grey images in [0, 1], each of shape (columns, 8, 8), with a name each."""
-    tiles = np.stack([np.asarray(row, dtype=np.float32) for row in rows.values()])
+def as_text(levels: Tensor) -> list[str]:
+    """Grey images in [0, 1], shape (B, 8, 8), for a result file: 64 bytes in hexadecimal each."""
+    return [bytes((255 * image).round().int().flatten().tolist()).hex() for image in levels]
+
+
+def images(rows: Mapping[str, Sequence[str]]) -> Figure:
+    """Rows of images as :func:`as_text` has them, with a name each."""
+    levels = [[list(bytes.fromhex(image)) for image in row] for row in rows.values()]
+    tiles = (np.array(levels).reshape(len(rows), -1, 8, 8) / 255).astype(np.float32)
     down, across = tiles.shape[:2]
     figure = Figure(figsize=(2.3 + 0.45 * across, 0.3 + 0.45 * down), layout="constrained")
     axes = figure.subplots()
@@ -76,7 +82,6 @@ def images(rows: Mapping[str, Tensor], title: str = "") -> Figure:
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(title, fontsize=10)
     return figure
 
 

@@ -64,8 +64,8 @@ EXPERIMENT = Experiment(
         "methods": METHODS,
     },
     quick={
-        "converged": 24,
-        "seeds": 40,
+        "converged": 80,
+        "seeds": 36,
         "budgets": [4],
         "powers": [1.0, 2.0],
         "methods": {"DDIM": "ddim", "tAB3": "tab3"},

@@ -96,8 +96,8 @@ EXPERIMENT = Experiment(
         "sigma_max": 50.0,
     },
     quick={
-        "converged": 24,
-        "seeds": 40,
+        "converged": 80,
+        "seeds": 36,
         "budgets": [4],
         "methods": {"DDIM": "ddim", "tAB3": "tab3"},
         "grids": ["vp-t2"],

@@ -15,6 +15,7 @@ from deis.analysis.order import OrderFit, fit_order
 from deis.analysis.reference import Reference
 from deis.analysis.reference import reference as solved
 from deis.errors import ArgumentError, CapabilityError, NonFiniteError
+from deis.fields import need
 from deis.grids import TimeGrid
 from deis.integrators.base import BlackBox, Integrator
 from deis.odes.problems import Problem
@@ -144,6 +145,7 @@ def convergence(
     >>> study.curve("tab1").agrees
     True
     """
+    need("problem", problem, Problem, "for example InitialValueProblem(ode, x0)")
     counts, ode, methods = whole_numbers("intervals", intervals, rising=True), problem.ode, labelled(integrators)
     grids = [make_times(ode, grid, count) for count in counts]
     for method in methods.values():

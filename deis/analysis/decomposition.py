@@ -7,6 +7,7 @@ from torch import Tensor
 from deis.analysis.metrics import rmse
 from deis.analysis.reference import Norm, Reference, reference
 from deis.errors import ArgumentError
+from deis.fields import need
 from deis.grids import TimeGrid, Times, make_grid
 from deis.integrators.base import Integrator
 from deis.odes.base import SemilinearODE
@@ -66,6 +67,8 @@ def decompose(
     >>> round(parts.network, 3), parts.total < parts.discretisation + parts.network + parts.truncation
     (0.02, True)
     """
+    need("ode", ode, SemilinearODE)
+    need("exact", exact, SemilinearODE)
     grid = times if isinstance(times, TimeGrid) else TimeGrid(times)
     if exact.domain[0] != ode.domain[0]:
         raise ArgumentError("exact", f"must start at {ode.domain[0]:g}, as ode does", exact.domain[0])
@@ -93,7 +96,16 @@ def fitting_error(ode: SemilinearODE, exact: SemilinearODE, path: Reference) -> 
     :param exact: the ODE with the exact N, of the same splitting.
     :param path: solutions of ``exact``, as :func:`reference` returns them.
     :raises ArgumentError: if the splittings differ.
+
+    >>> from deis import GaussianMixture, VPLinear
+    >>> model, data = (GaussianMixture(torch.zeros(1, 2), std).ode(VPLinear()) for std in (0.52, 0.5))
+    >>> path = reference(InitialValueProblem(data, torch.ones(1, 2)))
+    >>> [round(error, 4) for error in fitting_error(model, data, path)]  # at the start and at the end
+    [0.0, 0.0016]
     """
+    need("ode", ode, SemilinearODE)
+    need("exact", exact, SemilinearODE)
+    need("path", path, Reference, "make it by deis.analysis.reference(problem, times)")
     if ode.splitting != exact.splitting:
         raise ArgumentError("exact", f"must have the splitting {ode.splitting!r}, as ode has", exact.splitting)
     with torch.no_grad():

@@ -10,6 +10,7 @@ from torch import Tensor
 from deis.analysis.metrics import rmse
 from deis.analysis.reference import MARGIN, Norm, Reference, reference
 from deis.errors import ArgumentError
+from deis.fields import need
 from deis.grids import TimeGrid, Times
 from deis.integrators.base import Integrator, as_integrator
 from deis.integrators.plan import Plan, Row, Step
@@ -58,6 +59,7 @@ def quadrature_defects(ode: SemilinearODE, plan: Plan, clock: str = "t") -> tupl
     >>> last.degree, round(last.coefficient / 0.5**3, 6)  # Adams-Bashforth 2: 5/12 h^3
     (1, 0.416667)
     """
+    _check_kinds(ode, plan)
     form = ode.split(plan.splitting)
     with on_host():
         hand = form.clock(clock)
@@ -113,7 +115,14 @@ def path_defects(ode: SemilinearODE, plan: Plan, path: Reference) -> Tensor:
     :param path: states at the times of the plan, and wherever an earlier step evaluates N first.
     :returns: end of the step less the path, shape ``(steps, *state)``.
     :raises ArgumentError: if the path leaves out a time, or the plan adds noise.
+
+    >>> from deis import Bernoulli, make_plan
+    >>> problem, times = Bernoulli(), [0.0, 0.5, 1.0]
+    >>> path_defects(problem.ode, make_plan(problem.ode, times, "tab1"), reference(problem, times)).shape
+    torch.Size([2])
     """
+    _check_kinds(ode, plan)
+    need("path", path, Reference, "make it by deis.analysis.reference(problem, times)")
     form, plan = ode.split(plan.splitting), plan.to(path.states.dtype, path.states.device)
     _check_deterministic(plan)
     missing = [t for t in _needed(plan) if t not in path.times]
@@ -129,6 +138,11 @@ def path_defects(ode: SemilinearODE, plan: Plan, path: Reference) -> Tensor:
             when = step.stages[0].time
             history = (form.nonlinearity(when, states[when]), *history)[: plan.history]
     return torch.stack(found)
+
+
+def _check_kinds(ode: SemilinearODE, plan: Plan) -> None:
+    need("ode", ode, SemilinearODE)
+    need("plan", plan, Plan, "make one by make_plan(ode, times, ...)")
 
 
 def _check_deterministic(plan: Plan) -> None:
@@ -225,6 +239,7 @@ def local_defects(
     >>> max(step.defect for step in found.steps) == found.steps[0].defect
     True
     """
+    need("problem", problem, Problem, "for example InitialValueProblem(ode, x0)")
     method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
     grid = times if isinstance(times, TimeGrid) else TimeGrid(times)
     plan = method if isinstance(method, Plan) else make_plan(problem.ode, grid, method)

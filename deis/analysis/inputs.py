@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 from deis.analysis.reference import Reference
 from deis.errors import ArgumentError
-from deis.fields import as_integer, is_integer
+from deis.fields import as_integer, is_integer, need
 from deis.grids import GridFamily, TimeGrid, Times, make_grid
 from deis.integrators.base import Integrator, as_integrator
 from deis.odes.base import SemilinearODE
@@ -15,13 +16,16 @@ Grid = GridFamily | str | Callable[[tuple[float, float], int], Times]
 """A family of grids, its name, or a function from a domain and a number of intervals to times."""
 
 
-def labelled(values: Iterable[Integrator | str] | Integrator | str) -> dict[str, Integrator]:
+def labelled(values: Any) -> dict[str, Integrator]:
     """Deterministic integrators by label: those given by name keep it, the others have their ``repr``.
 
     :raises UnknownNameError: for a name that is not registered.
     :raises ArgumentError: if there are none, or one is no integrator or adds noise.
     """
-    given = [values] if isinstance(values, str | Integrator) or not isinstance(values, Iterable) else list(values)
+    try:
+        given = [values] if isinstance(values, str | Integrator) else list(values)
+    except TypeError:  # no row of anything
+        given = [values]
     if not given:
         raise ArgumentError("integrators", "must hold at least one", given, "for example ['tab3']")
     methods = {value if isinstance(value, str) else repr(value): as_integrator(value) for value in given}
@@ -36,9 +40,12 @@ def whole_numbers(name: str, values: Iterable[int], *, rising: bool = False) -> 
 
     :raises ArgumentError: if they are not, or there are none.
     """
-    numbers = tuple(map(as_integer, values)) if isinstance(values, Iterable) else ()
-    falls = rising and any(b <= a for a, b in pairwise(numbers))
-    if not numbers or not all(is_integer(n) and n >= 1 for n in numbers) or falls:
+    try:
+        numbers = tuple(map(as_integer, values))
+    except TypeError:  # no row of anything
+        numbers = ()
+    whole = bool(numbers) and all(is_integer(n) and n >= 1 for n in numbers)
+    if not whole or (rising and any(b <= a for a, b in pairwise(numbers))):
         rule = f"must be whole numbers of at least 1{', rising' if rising else ''}"
         raise ArgumentError(name, rule, numbers or values, "for example (8, 16, 32)")
     return numbers
@@ -64,8 +71,9 @@ def make_times(ode: SemilinearODE, grid: Grid, intervals: int) -> TimeGrid:
 def check_end(target: Reference, times: TimeGrid) -> None:
     """Refuse a reference that ends elsewhere than the grid.
 
-    :raises ArgumentError: if it does.
+    :raises ArgumentError: if it does, or is none.
     """
+    need("reference", target, Reference, "make it by deis.analysis.reference(problem, times)")
     if not math.isclose(target.times[-1], times.times[-1], rel_tol=1e-12, abs_tol=1e-12):
         rule = f"must end at {times.times[-1]:g}, where the grids do"
         raise ArgumentError("reference", rule, target.times[-1], "make it by deis.analysis.reference(problem, times)")

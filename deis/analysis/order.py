@@ -7,6 +7,7 @@ from statistics import median
 
 import attrs
 
+from deis.analysis.inputs import whole_numbers
 from deis.analysis.reference import MARGIN
 from deis.errors import ArgumentError
 
@@ -40,15 +41,17 @@ def fit_order(
     :param intervals: numbers of intervals, rising.
     :param errors: one each; those that are not finite are left out.
     :param noise: known size of the noise in every error; errors below 10 times as much are left out.
-    :raises ArgumentError: if the intervals do not rise, or the lengths differ.
+    :raises ArgumentError: if the intervals do not rise from 1 or more, the lengths differ, or something is no number.
 
     >>> fit = fit_order([10, 20, 40, 80], [3e-2, 7.5e-3, 1.875e-3, 4.6875e-4])
     >>> round(fit.order, 6), round(fit.constant, 6)  # 3 / n^2
     (2.0, 3.0)
     """
-    known = [float(noise)] * len(errors) if isinstance(noise, int | float) else list(noise)
-    if not len(intervals) == len(errors) == len(known) or any(b <= a for a, b in pairwise(intervals)):
-        raise ArgumentError("intervals", "must rise, one for each error and noise", (intervals, errors, known))
+    intervals, errors = whole_numbers("intervals", intervals, rising=True), _floats("errors", errors)
+    known = _floats("noise", [noise] * len(errors) if isinstance(noise, int | float) else noise)
+    if not len(intervals) == len(errors) == len(known):
+        sizes = (len(intervals), len(errors), len(known))
+        raise ArgumentError("intervals", "must be as many as there are errors and values of noise", sizes)
     finite = [i for i, error in enumerate(errors) if math.isfinite(error)]
     above = [i for i in finite if errors[i] > 0 and errors[i] >= MARGIN * known[i]]
     level = _plateau(*_logs(above, intervals, errors))
@@ -62,6 +65,13 @@ def fit_order(
             marks[i] = mark
     slope, intercept, margin = _line_through(*_logs(used, intervals, errors))
     return OrderFit(-slope, -slope - margin, -slope + margin, math.exp(intercept), tuple(marks))
+
+
+def _floats(name: str, values: Sequence[float]) -> list[float]:
+    try:
+        return list(map(float, values))
+    except (TypeError, ValueError):
+        raise ArgumentError(name, "must be a row of numbers", values) from None
 
 
 def _logs(points: Sequence[int], intervals: Sequence[int], errors: Sequence[float]) -> tuple[list[float], list[float]]:

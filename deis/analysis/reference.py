@@ -12,7 +12,7 @@ from torch import Tensor
 from deis.analysis.metrics import rmse
 from deis.analysis.store import fingerprint, load, save
 from deis.errors import ArgumentError, DeisError
-from deis.fields import is_integer
+from deis.fields import is_integer, need
 from deis.grids import GridFamily, TimeGrid, Times, make_grid
 from deis.integrators.base import BlackBox, Integrator, as_integrator
 from deis.odes.base import SemilinearODE
@@ -86,7 +86,7 @@ def reference(
     integrator: Integrator | str = FIFTH_ORDER,
     check: Integrator | str | None = None,
     grid: GridFamily | str | None = None,
-    store: Path | None = None,
+    store: Path | str | None = None,
 ) -> Reference:
     """The exact solution where the problem knows it; otherwise two solutions of high accuracy, without gradients.
 
@@ -100,8 +100,8 @@ def reference(
         ODE has the clock ``vp_t``, else ``t``. Between given times the steps are equal.
     :param store: folder in which solutions are kept under a hash of everything that they depend on (values of L, G
         and N at probes among it), so that they are computed once.
-    :raises ArgumentError: if ``nfe`` is too small for two solutions, ``times`` do not begin where the domain begins, or
-        ``integrator`` chooses its own steps and there is no ``check``.
+    :raises ArgumentError: if ``nfe`` is too small for two solutions with a step between any two times, ``times`` do not
+        begin where the domain begins, or ``integrator`` chooses its own steps and there is no ``check``.
     :raises OutputError: if the store cannot be written.
 
     >>> from deis import Bernoulli, InitialValueProblem
@@ -112,18 +112,16 @@ def reference(
     >>> abs(float(solution.x - problem.exact(1.0))) < solution.uncertainty() < 1e-8
     True
     """
+    need("problem", problem, Problem, "for example InitialValueProblem(ode, x0)")
     points, method = _points(problem.ode, times), as_integrator(integrator)
     exact = [state for state in map(problem.exact, points) if state is not None]
     if len(exact) == len(points):
         return Reference(points, torch.stack(exact), None, 0, "exact")
-    if not is_integer(nfe) or nfe < 2:
-        raise ArgumentError("nfe", "must be a whole number of at least 2", nfe)
-    if check is None and isinstance(method, BlackBox):
-        raise ArgumentError("check", f"must be given with {method!r}, which has no number of evaluations", check)
-    second, budget = (method, nfe // 2) if check is None else (as_integrator(check), nfe)
+    second, budget = _second(method, nfe, check, len(points) - 1)
     spacing = _spacing(problem.ode, grid) if times is None else None
     if store is None:
         return _solved_twice(problem, points, spacing, (method, nfe), (second, budget))
+    store = Path(store)
     key = fingerprint(problem, points, [repr(part) for part in (method, nfe, second, budget, spacing)])
     kept = load(store, key)
     if kept is not None:
@@ -132,6 +130,18 @@ def reference(
     assert found.check is not None
     save(store, key, found.states, found.check, found.nfe, found.method)
     return found
+
+
+def _second(method: Integrator, nfe: int, check: Integrator | str | None, intervals: int) -> tuple[Integrator, int]:
+    """The method of the second solution, and its budget, which must suffice for a step in each interval."""
+    if check is None and isinstance(method, BlackBox):
+        raise ArgumentError("check", f"must be given with {method!r}, which has no number of evaluations", check)
+    second, solves = (method, 2) if check is None else (as_integrator(check), 1)
+    least = max([2, *(solves * m.nfe(intervals) for m in (method, second) if not isinstance(m, BlackBox))])
+    if not is_integer(nfe) or nfe < least:
+        rule = f"must be a whole number of at least {least}, for two solutions on {intervals} intervals"
+        raise ArgumentError("nfe", rule, nfe)
+    return second, nfe // solves
 
 
 def _spacing(ode: SemilinearODE, grid: GridFamily | str | None) -> GridFamily:
@@ -173,8 +183,6 @@ def _solution(
         pieces = grid.intervals
     else:
         pieces = method.most_intervals(nfe) // (len(points) - 1)
-        if pieces < 1:
-            raise ArgumentError("nfe", f"must allow two solutions on {len(points) - 1} intervals", nfe, "take more")
         grid = TimeGrid([a + (b - a) * i / pieces for a, b in pairwise(points) for i in range(pieces)] + [points[-1]])
     with torch.no_grad():
         solution = solve(ode, problem.initial, grid, method, keep_states=True)

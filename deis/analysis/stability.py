@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from deis.errors import ArgumentError
+from deis.fields import need
 from deis.integrators.plan import Coefficient, Plan, Row, Step
 from deis.text import columns, number
 
@@ -86,8 +86,7 @@ def stability(plan: Plan) -> Stability:
     >>> round(found.worst.amplification, 3), found.warnings  # Adams-Bashforth 3: (23 + 16 + 5) / 12
     (3.667, ())
     """
-    if not isinstance(plan, Plan):
-        raise ArgumentError("plan", "must be a plan", type(plan).__name__, "make one by make_plan(ode, times, ...)")
+    need("plan", plan, Plan, "make one by make_plan(ode, times, ...)")
     steps = tuple(map(_sizes, plan.steps))
     errors = steady = bound = largest = 0.0
     for step in steps:

@@ -32,7 +32,7 @@ def fingerprint(problem: Problem, times: Sequence[float], settings: Sequence[str
     digest = hashlib.sha256(json.dumps([__version__, list(times), list(settings)]).encode())
     for tensor in _contents(problem):
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().resolve_conj().resolve_neg().numpy()).tobytes())
     return digest.hexdigest()
 
 

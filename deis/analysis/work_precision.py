@@ -14,7 +14,8 @@ from deis.analysis.inputs import Grid, check_end, labelled, make_times, whole_nu
 from deis.analysis.metrics import rmse
 from deis.analysis.reference import CoarseReferenceError, Norm, Reference
 from deis.analysis.reference import reference as solved
-from deis.errors import CapabilityError, DeisError, NetworkError
+from deis.errors import ArgumentError, CapabilityError, DeisError, NetworkError
+from deis.fields import need
 from deis.grids import TimeGrid
 from deis.integrators.base import BlackBox, Integrator
 from deis.integrators.plan import HERE, Plan, Row, Step
@@ -104,6 +105,9 @@ def work_precision(
     >>> [(row.integrator, row.budget, row.nfe, row.memory) for row in study.rows[:4]]  # 8 bytes a state
     [('tab1', 8, 8, 40), ('tab1', 9, 9, 40), ('rhork-heun2:clock=t', 8, 8, 48), ('rhork-heun2:clock=t', 9, 8, 48)]
     """
+    need("problem", problem, Problem, "for example InitialValueProblem(ode, x0)")
+    if not callable(norm):
+        raise ArgumentError("norm", "must be callable as norm(x, reference)", norm, "for example deis.analysis.rmse")
     counts, (repeats,) = whole_numbers("budgets", budgets), whole_numbers("repeats", [repeats])
     methods = labelled(integrators)
     for method in methods.values():
@@ -135,6 +139,7 @@ def states_alive(plan: Plan) -> int:
     >>> states_alive(make_plan(Bernoulli().ode, [0.0, 0.25, 0.5, 0.75, 1.0], "tab3"))  # 4 values, 2 states, the first
     7
     """
+    need("plan", plan, Plan, "make one by make_plan(ode, times, ...)")
     pairs = zip([None, *plan.steps], plan.steps, strict=False)
     return max(_alive(plan, n, before, step) for n, (before, step) in enumerate(pairs))
 

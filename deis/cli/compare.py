@@ -17,7 +17,7 @@ from deis.analysis import Reference, geometric_mean_rmse
 from deis.cli.options import BUDGETS, INTEGRATOR_LIST, check_plan, requested, sampling_options
 from deis.cli.record import options, versions, write_json
 from deis.files import output_folder, write_text
-from deis.study import Request, Result, best, budgeted, frechet_to_digits, merit, reference_samples, watched
+from deis.study import Request, Result, budgeted, criterion, frechet_to_digits, reference_samples, watched, winners
 from deis.study import compare as measure
 from deis.study.figures import comparison_figure, write_figure
 from deis.text import columns, listed
@@ -87,9 +87,9 @@ def _run(
 
 def _report(results: Sequence[Result], reference: Reference | None, distance: float | None) -> list[str]:
     """The lines of the table, a block a budget, its best with a star; then the reference and the notes."""
-    winners = list(best(results).values())
+    leading = list(winners(results).values())
     rows = [["", "integrator", "NFE", "error/sample", "RMSE", "Frechet", "seconds"]]
-    rows += [["*" if row in winners else "", *_cells(row)] for row in results]
+    rows += [["*" if row in leading else "", *_cells(row)] for row in results]
     notes = list(dict.fromkeys(f"{row.integrator}: {row.note}" for row in results if row.note))
     if reference is not None:
         rows.append(["", "reference", str(reference.nfe), "-", "-", _number(distance), "-"])
@@ -114,14 +114,14 @@ def _number(value: float | None) -> str:
 
 def _verdict(results: Sequence[Result]) -> str:
     """One sentence: which integrator is best at each budget."""
-    winners = best(results)
-    if not winners:
+    leading = winners(results)
+    if not leading:
         if all(row.seconds is None for row in results):
             return "No integrator could be measured."
         return f"No integrator is ranked: with noise there is no error, and no Frechet distance up to {FEATURES} seeds."
-    groups = groupby(winners, key=lambda budget: winners[budget].integrator)
+    groups = groupby(leading, key=lambda budget: leading[budget].integrator)
     wins = [f"{name} at NFE {listed([str(budget) for budget in budgets])}" for name, budgets in groups]
-    return f"Best by {_MEASURES[merit(results)]}: {'; '.join(wins)}."
+    return f"Best by {_MEASURES[criterion(results)]}: {'; '.join(wins)}."
 
 
 def _write(
@@ -144,7 +144,7 @@ def _write(
         "grid": repr(params["grid"].value),
         "reference": reference and {"nfe": reference.nfe, "uncertainty": reference.uncertainty(), "frechet": distance},
         "results": [attrs.asdict(row) for row in results],
-        "best": {budget: row.integrator for budget, row in best(results).items()},
+        "best": {budget: row.integrator for budget, row in winners(results).items()},
         "versions": versions(),
     }
     write_json(record, content)

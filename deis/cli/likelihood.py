@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ _FILES: Final = ("likelihood.csv", "likelihood.json")
 _NFE: Final = 36
 _BIN: Final = "1/8"  # between the 17 grey levels of the digits on [-1, 1]
 _WIDEST: Final = 1_000_000
+_WIDTH: Final = re.compile(r"[0-9]{1,20}/[0-9]{1,20}|[0-9]{0,20}\.?[0-9]{1,20}(e-?[0-9]{1,2})?")  # no long exponents
 
 
 def parse_width(text: str) -> float:
@@ -32,8 +34,8 @@ def parse_width(text: str) -> float:
     0.0078125
     """
     try:
-        width = Fraction(text)
-    except (ValueError, ZeroDivisionError):
+        width = Fraction(text if _WIDTH.fullmatch(text) else "-1")
+    except ZeroDivisionError:
         width = Fraction(-1)
     if not 0 <= width <= _WIDEST:
         raise ArgumentError("bin-width", f"must be a number from 0 to {_WIDEST}", text, "for example 1/8")
@@ -52,7 +54,7 @@ def parse_width(text: str) -> float:
     show_default=True,
     help="One reverse pass a dimension, or one a probe.",
 )
-@click.option("--probes", type=click.IntRange(1), default=1, show_default=True, help="Random signs of hutchinson.")
+@click.option("--probes", type=click.IntRange(1), help="Random signs of hutchinson.  [default: 1]")
 @click.option(
     "--bin-width",
     type=Parsed("number", parse_width),
@@ -67,6 +69,9 @@ def likelihood(**params: Any) -> None:
     Grey levels are spread over their bins by uniform noise, so that the mean of bits per dimension bounds the code
     length of the discrete images. Writes nats and bits per dimension of each image as a table, and a record.
     """
+    if params["divergence"] == "exact" and params["probes"] is not None:
+        raise click.UsageError("--probes belongs to --divergence hutchinson; leave it out")
+    params["probes"] = params["probes"] or 1
     way, outdir = course(params, _NFE), params["outdir"]
     if params["dtype"] not in ("float32", "float64"):
         with usage():

@@ -56,7 +56,7 @@ class Parsed(click.ParamType, Generic[T]):  # type: ignore[type-arg]  # generic 
             self.fail(str(error), param, ctx)
 
 
-class _Folder(click.Path):
+class Folder(click.Path):
     """A folder that has a name: an empty text would stand for the current one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -125,7 +125,7 @@ def sampling_options(
         click.option("--batch", type=click.IntRange(1), default=batch, show_default=True, help="Samples at a time."),
         click.option("--device", type=Parsed("name", parse_device), default="cpu", show_default=True),
         click.option("--dtype", type=click.Choice(list(_DTYPES)), help="[default: the model's own]"),
-        click.option("--outdir", type=_Folder(path_type=Path), default=outdir, show_default=True),
+        click.option("--outdir", type=Folder(path_type=Path), default=outdir, show_default=True),
         click.option("--force", is_flag=True, help="Replace results that exist."),
     ]
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from deis.cli.options import Folder
 from deis.cli.study_report import report
 from deis.errors import OutputError
 from deis.files import write_text
@@ -21,7 +22,7 @@ _DEFAULT: Final = resources.files("deis.study").joinpath("data", "default.toml")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option(
     "--outdir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     default="deis-results/study",
     show_default=True,
     help="Taken up again where it holds this study.",

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from deis.cli.options import usage
+from deis.cli.options import Folder, usage
 from deis.study import report as write_report
 
 
 @click.command(epilog="\b\nExample:\n  deis study report deis-results/study")
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=Folder(file_okay=False, path_type=Path))
 def report(folder: Path) -> None:
     """Write the report of the study in DIR.
 

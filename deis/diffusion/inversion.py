@@ -60,7 +60,7 @@ def encode(
     :param x: data, floating point, shape ``(B, *shape)``; the result keeps its dtype and device.
     :param nfe: number of network calls, as in :func:`~deis.sample`.
     :param integrator: a deterministic integrator, or the name of a registered one.
-    :param grid: a grid family, its name, or times **from noise to data**, which are gone through backwards: the same
+    :param grid: a grid family, its name, or times from noise to data, which are gone through backwards: the same
         argument decodes.
     :raises ArgumentError: for stochastic methods, for budgets that cannot be made, and for data that are no tensor.
 
@@ -85,6 +85,11 @@ def decode(
 
     :param latents: states at the first time of the grid, floating point, shape ``(B, *shape)``.
     :raises ArgumentError: for stochastic methods, for budgets that cannot be made, and for latents that are no tensor.
+
+    >>> from deis import GaussianMixture, VPLinear
+    >>> ode = GaussianMixture(torch.zeros(1, 2), std=1.0).ode(VPLinear())
+    >>> decode(ode, torch.tensor([[1.0, -0.5]]), nfe=40).x.round(decimals=2)
+    tensor([[ 1.0000, -0.5000]])
     """
     return _along(False, ode, latents, "latents", (nfe, integrator, grid), keep_states)
 
@@ -130,6 +135,12 @@ def interpolate(
     :param count: points on each path, both ends included, at least 2.
     :param nfe: network calls in each direction; the others as in :func:`encode`.
     :raises ArgumentError: also if the shapes of ``a`` and ``b`` differ.
+
+    >>> from deis import GaussianMixture, VPLinear
+    >>> ode = GaussianMixture(torch.zeros(1, 2), std=1.0).ode(VPLinear())
+    >>> path = interpolate(ode, torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), count=3, nfe=40)
+    >>> path.x[1].round(decimals=2), path.nfe  # halfway on the circle
+    (tensor([[0.7100, 0.7100]]), 80)
     """
     count = as_integer(count)
     if not is_integer(count) or count < 2:
@@ -200,9 +211,9 @@ def _along(
 
 
 def _check_states(x: Any, name: str) -> None:
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 1:
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 1 or not x.numel():
         got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ArgumentError(name, "must be a floating point tensor of shape (B, *shape)", got)
+        raise ArgumentError(name, "must be a floating point tensor of shape (B, *shape), not empty", got)
 
 
 def _check_same(a: Tensor, b: Any) -> None:

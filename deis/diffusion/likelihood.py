@@ -121,8 +121,10 @@ def _signs(x: Tensor, probes: int, seeds: Iterable[int] | None) -> Tensor:
 
 
 def _check(x: Tensor, divergence: str) -> None:
-    if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64) or x.dim() < 1 or not len(x):
+    if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64) or x.dim() < 1 or not x.numel():
         got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ArgumentError("x", "must be a float32 or float64 tensor of shape (B, *shape)", got, "try x.float()")
+        raise ArgumentError(
+            "x", "must be a float32 or float64 tensor of shape (B, *shape), not empty", got, "try x.float()"
+        )
     if divergence not in DIVERGENCES:
         raise UnknownNameError("divergence", divergence, DIVERGENCES)

@@ -52,7 +52,7 @@ class Dop853(BlackBox):
         kind = torch.complex128 if x0.is_complex() else torch.float64
 
         def flat(x: Tensor) -> NDArray[Any]:
-            values: NDArray[Any] = x.detach().to("cpu", kind).numpy().ravel()
+            values: NDArray[Any] = x.detach().to("cpu", kind).resolve_conj().resolve_neg().numpy().ravel()
             return values
 
         def state(y: NDArray[Any]) -> Tensor:

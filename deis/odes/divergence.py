@@ -1,7 +1,8 @@
 """The divergence along a solution, as one more component of the state, so that every integrator computes it."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError, CapabilityError, NetworkError
+from deis.fields import is_number, need
 from deis.numerics.host import on_host
 from deis.odes.base import Clock, SemilinearODE
 
@@ -25,6 +27,7 @@ def divergence(function: Callable[[Tensor], Tensor], x: Tensor, probes: Tensor |
     :param probes: v with mean 0 and covariance I, shape ``(P, B, *shape)``: the divergence is estimated by the mean of
         v . J v (Hutchinson; arXiv 1810.01367, section 3.1). None for the exact divergence.
     :returns: value, shape ``(B, *shape)``, and divergence, shape (B,).
+    :raises ArgumentError: if ``x`` is not real or the probes do not fit it.
     :raises NetworkError: if the value does not fit the state.
     :raises CapabilityError: if torch cannot follow the value back to ``x``.
 
@@ -32,6 +35,7 @@ def divergence(function: Callable[[Tensor], Tensor], x: Tensor, probes: Tensor |
     >>> trace  # 2 (x_1 + x_2)
     tensor([ 6., 14.])
     """
+    _check_states(x, probes)
     with torch.inference_mode(False), torch.enable_grad():
         point = x.detach().clone().requires_grad_()
         value = function(point)
@@ -43,6 +47,18 @@ def divergence(function: Callable[[Tensor], Tensor], x: Tensor, probes: Tensor |
                 raise CapabilityError(_UNTRACEABLE)
             total += (row * vector).reshape(len(x), math.prod(x.shape[1:])).sum(1)
     return value.detach(), total if probes is None else total / len(probes)
+
+
+def _check_states(x: Any, probes: Any) -> None:
+    need("x", x, Tensor)
+    if not x.is_floating_point() or not x.dim():
+        raise ArgumentError("x", "must be real, of shape (B, *shape)", f"{x.dtype} of shape {tuple(x.shape)}")
+    if probes is None:
+        return
+    need("probes", probes, Tensor, "or None, for the exact divergence")
+    if not probes.dim() or not len(probes) or probes.shape[1:] != x.shape or probes.dtype != x.dtype:
+        rule = f"must be {x.dtype} of shape (P, {', '.join(map(str, x.shape))})"
+        raise ArgumentError("probes", rule, f"{probes.dtype} of shape {tuple(probes.shape)}")
 
 
 _UNTRACEABLE = (
@@ -69,8 +85,7 @@ def _unit_vectors(x: Tensor) -> Iterator[Tensor]:
 
 
 def _scalar(instance: Any, attribute: Any, ode: Any) -> None:
-    if not isinstance(ode, SemilinearODE):
-        raise ArgumentError("ode", "must be a SemilinearODE", type(ode).__name__)
+    need("ode", ode, SemilinearODE)
     with on_host():
         t = torch.tensor(ode.domain[0], dtype=torch.float64)
         parts = [ode.linear(t), ode.weight(t)]
@@ -79,8 +94,16 @@ def _scalar(instance: Any, attribute: Any, ode: Any) -> None:
         raise CapabilityError(f"the divergence is carried along ODEs with real scalar L and G; {ode!r} has {shape}")
 
 
-def _sizes(shape: Iterable[int]) -> tuple[int, ...]:
-    return tuple(shape)
+def _sizes(shape: Any) -> tuple[int, ...]:
+    try:
+        return tuple(map(operator.index, shape))
+    except TypeError:
+        raise ArgumentError("shape", "must be the shape of one sample", shape, "for example (3, 32, 32)") from None
+
+
+def _number(instance: Any, attribute: Any, value: Any) -> None:
+    if not is_number(value):
+        raise ArgumentError(attribute.name, "must be a finite number", value)
 
 
 def _same_form(self: "DivergenceODE") -> SemilinearODE:
@@ -103,6 +126,7 @@ class DivergenceODE(SemilinearODE):
     :param shape: shape of one sample.
     :param start: time from which the divergence is integrated.
     :param probes: fixed for the whole solve, shape ``(P, B, *shape)``, as :func:`divergence` takes them.
+    :raises ArgumentError: if ``ode``, ``shape`` or ``start`` is none.
     :raises CapabilityError: if L or G is not a real scalar.
 
     >>> from deis import DiagonalODE, solve
@@ -114,7 +138,7 @@ class DivergenceODE(SemilinearODE):
 
     ode: SemilinearODE = attrs.field(validator=_scalar)
     shape: tuple[int, ...] = attrs.field(converter=_sizes)
-    start: float
+    start: float = attrs.field(validator=_number)
     probes: Tensor | None = attrs.field(default=None, repr=False)
     _form: SemilinearODE = attrs.field(default=attrs.Factory(_same_form, takes_self=True), repr=False, kw_only=True)
 
@@ -148,7 +172,7 @@ class DivergenceODE(SemilinearODE):
     def nonlinearity(self, t: float, state: Tensor) -> Tensor:
         value, trace = divergence(partial(self.ode.nonlinearity, t), self._inner(state), self.probes)
         scale = float(self._scale(t))
-        own = torch.cat([value.reshape(len(value), -1), scale * trace[:, None]], dim=1)
+        own = torch.cat([value.reshape(len(value), math.prod(self.shape)), scale * trace[:, None]], dim=1)
         if self._form is self.ode:
             return own
         # another splitting of the same x' = L x + G N
@@ -160,9 +184,10 @@ class DivergenceODE(SemilinearODE):
 
     def join(self, x: Tensor) -> Tensor:
         """The state at ``start``: samples ``(B, *shape)`` and a divergence of 0, shape (B, d + 1)."""
-        if x.shape[1:] != self.shape:
+        need("x", x, Tensor)
+        if not x.dim() or x.shape[1:] != self.shape:
             raise ArgumentError("x", f"must have shape (B, *{self.shape})", tuple(x.shape))
-        return torch.nn.functional.pad(x.reshape(len(x), -1), (0, 1))
+        return torch.nn.functional.pad(x.reshape(len(x), math.prod(self.shape)), (0, 1))
 
     def parts(self, state: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """What a state at time ``t`` holds.
@@ -170,6 +195,7 @@ class DivergenceODE(SemilinearODE):
         :returns: x, shape ``(B, *shape)``, and the integral from ``start`` to ``t`` of the divergence of the whole
             right-hand side, shape (B,), float64.
         """
+        need("state", state, Tensor, "make it by join(x)")
         scale = self._scale(t).to(state.device)
         return self._inner(state), state[:, -1].double() / scale + math.prod(self.shape) * scale.log()
 

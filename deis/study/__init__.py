@@ -1,9 +1,9 @@
 """Studies: samples drawn in batches, and integrators compared at equal budgets."""
 
 from deis.study.batches import Drawn, Request, draw, watched
-from deis.study.comparison import Result, best, budgeted, compare, merit, reference_samples
+from deis.study.comparison import Result, budgeted, compare, criterion, reference_samples, winners
 from deis.study.config import Method, Study
-from deis.study.digits import frechet_to_digits
+from deis.study.measures import frechet_to_digits
 from deis.study.places import MisplacedError
 from deis.study.reading import StudyError, load_study
 from deis.study.report import report
@@ -22,15 +22,15 @@ __all__ = [
     "Study",
     "StudyError",
     "WorkerDied",
-    "best",
     "budgeted",
     "compare",
+    "criterion",
     "draw",
     "frechet_to_digits",
     "load_study",
-    "merit",
     "reference_samples",
     "report",
     "run",
     "watched",
+    "winners",
 ]

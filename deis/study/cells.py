@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from deis.files import whole_file
 from deis.integrators.base import BlackBox
 from deis.study.config import Method, Study
-from deis.study.outcomes import Estimate
-from deis.study.record import versions, write_json
+from deis.study.outcomes import Estimate, Outcome, read_outcome, read_states
+from deis.study.record import checksum, versions, write_json
 from deis.study.references import Sampling
 from deis.study.targets import ModelTarget, Target
 
 CELLS: Final = "cells"
-_KEYS: Final = frozenset({"id", "cell", "nfe", "metrics", "uncertainty", "note", "arrays", "timing"})
 
 
 @attrs.frozen
@@ -148,24 +146,17 @@ def write_result(folder: Path, cell: Cell, result: Findings) -> None:
         "arrays": digest,
         "timing": result.timing and dict(zip(("seconds", "seconds_in_network"), result.timing, strict=True)),
     }
-    write_json(folder / CELLS / f"{name}.json", record)
+    write_json(folder / CELLS / f"{name}.json", record | {"checksum": checksum(record)})
 
 
 def trouble(folder: Path, cell: Cell) -> str | None:
     """What keeps the files of a cell from being its results; empty if they are, None if it has none yet."""
     path = folder / CELLS / f"{cell.id}.json"
-    try:
-        record = json.loads(path.read_bytes())
-        if record.keys() != _KEYS:
-            return f"{path.name} lacks or adds keys"
-        about = cell.about()
-        if record["id"] != cell.id or record["cell"] != {**about, "integrator": record["cell"]["integrator"]}:
-            return f"{path.name} belongs to another cell"
-        arrays = path.with_suffix(".safetensors")
-        if record["arrays"] and hashlib.sha256(arrays.read_bytes()).hexdigest() != record["arrays"]:
-            return f"{arrays.name} is damaged"
-    except FileNotFoundError as error:
-        return None if error.filename == str(path) else f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        return f"{path.name} cannot be read ({error})"
+    if not path.exists():
+        return None
+    outcome = read_outcome(path)
+    if not isinstance(outcome, Outcome):
+        return f"{path.name} cannot be used ({outcome})"
+    if outcome.arrays and read_states(folder, outcome) is None:
+        return f"{cell.id}.safetensors is missing or damaged"
     return ""

@@ -71,19 +71,19 @@ def reference_samples(request: Request, nfe: int = 240, store: Path | None = Non
     return attrs.evolve(parts[0], states=states, check=checks)
 
 
-def best(results: Sequence[Result]) -> dict[int, Result]:
+def winners(results: Sequence[Result]) -> dict[int, Result]:
     """The best result of each budget: by error per sample, or by Frechet distance if no error is known."""
-    measure = merit(results)
-    winners: dict[int, Result] = {}
+    measure = criterion(results)
+    found: dict[int, Result] = {}
     for row in results:
-        value, leader = getattr(row, measure), winners.get(row.budget)
+        value, leader = getattr(row, measure), found.get(row.budget)
         if value is not None and (leader is None or value < getattr(leader, measure)):
-            winners[row.budget] = row
-    return winners
+            found[row.budget] = row
+    return found
 
 
-def merit(results: Iterable[Result]) -> str:
-    """The field by which results are ranked."""
+def criterion(results: Iterable[Result]) -> str:
+    """The field by which results are ranked: the error per sample, or the Frechet distance if no error is known."""
     return "frechet" if all(row.geometric_rmse is None for row in results) else "geometric_rmse"
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import attrs
 
+from deis.analysis.reference import FIFTH_ORDER
 from deis.errors import ArgumentError, DeisError, UnknownNameError
 from deis.fields import integer_in, is_integer
 from deis.grids import make_grid
@@ -15,6 +16,7 @@ from deis.study.seeds import parse_seeds
 from deis.study.targets import ModelTarget, ProblemTarget, Target
 
 _MOST: Final = 100_000
+_LEAST_REFERENCE: Final = 2 * INTEGRATORS.create(FIFTH_ORDER).nfe(1)  # the second solution has half the evaluations
 
 
 def _listed(value: Any) -> Any:
@@ -63,6 +65,14 @@ def _seeds(instance: Any, attribute: Any, value: Any) -> None:
 def _options(instance: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, dict):
         raise ArgumentError("options", "must be a table", value, "for example {corrector = true}")
+
+
+def _tuple_of(kind: type) -> Callable[[Any, Any, Any], None]:
+    def validate(instance: Any, attribute: Any, value: Any) -> None:
+        if not isinstance(value, tuple) or not all(isinstance(one, kind) for one in value):
+            raise ArgumentError(attribute.name, f"must be a tuple of {kind.__name__} objects", value)
+
+    return validate
 
 
 _GRIDS: Final = _each(make_grid)
@@ -138,11 +148,11 @@ class Study:
     seeds: str = attrs.field(default="0-255", validator=_seeds)
     grids: tuple[str, ...] = attrs.field(default=("t2",), converter=_listed, validator=_GRIDS)
     metrics: tuple[str, ...] = attrs.field(default=("error", "frechet"), converter=_listed, validator=_each(_metric))
-    reference_nfe: int = attrs.field(default=240, validator=integer_in(2, _MOST))
+    reference_nfe: int = attrs.field(default=240, validator=integer_in(_LEAST_REFERENCE, _MOST))
     batch: int = attrs.field(default=64, validator=integer_in(1, 1_000_000))
-    model: tuple[ModelTarget, ...] = ()
-    problem: tuple[ProblemTarget, ...] = ()
-    integrator: tuple[Method, ...] = ()
+    model: tuple[ModelTarget, ...] = attrs.field(default=(), validator=_tuple_of(ModelTarget))
+    problem: tuple[ProblemTarget, ...] = attrs.field(default=(), validator=_tuple_of(ProblemTarget))
+    integrator: tuple[Method, ...] = attrs.field(default=(), validator=_tuple_of(Method))
 
     def __attrs_post_init__(self) -> None:
         if not self.model and not self.problem:

@@ -36,7 +36,6 @@ def claim(folder: Path, text: str, *, force: bool) -> None:
             f"{folder} holds the results of another study (its {SOURCE} differs); "
             "choose another folder, or use --force to replace them"
         )
-    output_folder(folder, [])
     for name in (CELLS, STORE):
         output_folder(folder / name, [])
     for path in [*_files(folder, _LEFT), *(_results(folder) if force else ())]:

@@ -63,6 +63,19 @@ def digits(label: int | None) -> Digits:
     return Digits(data, float(torch.pdist(data.double()).quantile(0.5)))
 
 
+def frechet_to_digits(label: int | None = None) -> Callable[[Tensor], float]:
+    """Frechet distance of samples, shape (B, 1, 8, 8), to the digits of class ``label`` (all, if None).
+
+    :raises WeightsError: if the classifier or the images are missing.
+
+    >>> images, labels = load_images()
+    >>> abs(round(frechet_to_digits(3)(images[labels == 3]), 6))
+    0.0
+    """
+    known = digits(label)
+    return lambda x: frechet_distance(known.features(x), known.data)
+
+
 @attrs.frozen
 class Distance:
     """A distance of the distribution of samples from that of the digits.

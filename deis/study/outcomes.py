@@ -15,6 +15,7 @@ from torch import Tensor
 
 from deis.errors import ArgumentError
 from deis.fields import is_number
+from deis.study.record import checksum
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")  # a file's name, never a path
 
@@ -152,7 +153,7 @@ def read_outcomes(folder: Path) -> Outcomes:
         if not path.is_file():
             missing.append(listed)
             continue
-        outcome = _outcome(path)
+        outcome = read_outcome(path)
         if isinstance(outcome, Outcome):
             found.append(outcome)
         else:
@@ -161,6 +162,18 @@ def read_outcomes(folder: Path) -> Outcomes:
     references = {one.cell.target: one for one in found if one.id in known}
     cells = tuple(one for one in found if one.id not in known)
     return Outcomes(index, source, cells, references, tuple(missing), damaged)
+
+
+def read_outcome(path: Path) -> Outcome | str:
+    """A finished cell, or what keeps the file from being the one of its name."""
+    try:
+        content = json.loads(path.read_bytes())
+        outcome = cattrs.structure(content, Outcome)
+    except (OSError, ValueError, TypeError, cattrs.BaseValidationError) as error:
+        return _trouble(error)
+    if content.get("checksum") != checksum(content):
+        return "its checksum is another"
+    return outcome if outcome.id == path.stem else f"it is the cell {outcome.id}"
 
 
 def read_states(folder: Path, outcome: Outcome) -> Mapping[str, Tensor] | None:
@@ -184,15 +197,6 @@ def _index(folder: Path) -> tuple[Index, str]:
     except (ValueError, TypeError, cattrs.BaseValidationError) as error:
         rule = f"must hold a readable study.json ({_trouble(error)})"
         raise ArgumentError("folder", rule, str(folder), "run the study again") from error
-
-
-def _outcome(path: Path) -> Outcome | str:
-    """A cell of the name of its file, or what is wrong with it."""
-    try:
-        outcome = cattrs.structure(json.loads(path.read_text(encoding="utf-8")), Outcome)
-    except (OSError, ValueError, TypeError, cattrs.BaseValidationError) as error:
-        return _trouble(error)
-    return outcome if outcome.id == path.stem else f"it is the cell {outcome.id}"
 
 
 def _trouble(error: BaseException) -> str:

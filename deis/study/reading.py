@@ -24,9 +24,10 @@ class StudyError(DeisError, ValueError):
     """A study file cannot be used; the message has a line for each fault, with its place in the file."""
 
 
-def load_study(path: Path) -> tuple[Study, str]:
+def load_study(path: Path | str) -> tuple[Study, str]:
     """The study in a TOML file, and the text of the file.
 
+    :param path: the file, in UTF-8.
     :raises StudyError: if the file cannot be read or is no study; every fault found is named with line and key.
 
     >>> import tempfile
@@ -39,7 +40,7 @@ def load_study(path: Path) -> tuple[Study, str]:
     study.toml:5: integrator[1].options.step: no option of 'tab3' named 'step'; near it: steps
     """
     try:
-        text = path.read_bytes().decode()
+        text = Path(path).read_bytes().decode()
         document = tomllib.loads(text)
     except OSError as error:
         raise StudyError(f"cannot read {path}: {error.strerror or error}") from error

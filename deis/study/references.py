@@ -8,6 +8,7 @@ import attrs
 
 from deis.analysis import Reference
 from deis.analysis import reference as converged
+from deis.errors import DeisError
 from deis.study.comparison import reference_samples
 from deis.study.targets import ModelTarget, ProblemTarget, Target
 
@@ -34,14 +35,21 @@ def parts(target: Target, sampling: Sampling) -> int:
 def solve_part(target: Target, sampling: Sampling, folder: Path, part: int) -> None:
     """Solve one batch of a reference, so that :func:`solution` finds it in the folder's store.
 
+    What cannot be solved is not there; the cells that need it say why.
+
     :raises OutputError: if it cannot be written.
+    :raises WeightsError: if a network cannot be loaded.
     """
-    if isinstance(target, ProblemTarget):
-        solution(target, sampling, folder)
-        return
-    request = target.request(sampling.seeds, "t", sampling.batch)
-    seeds = tuple(list(request.split())[part])
-    reference_samples(attrs.evolve(request, seeds=seeds), sampling.reference_nfe, folder / STORE)
+    try:
+        if isinstance(target, ProblemTarget):
+            solution(target, sampling, folder)
+            return
+        request = target.request(sampling.seeds, "t", sampling.batch)
+        seeds = tuple(list(request.split())[part])
+        reference_samples(attrs.evolve(request, seeds=seeds), sampling.reference_nfe, folder / STORE)
+    except DeisError as error:
+        if isinstance(error, OSError):
+            raise
 
 
 @lru_cache(maxsize=4)  # a worker measures many cells of one target

@@ -58,6 +58,11 @@ def report(folder: Path | str) -> Path:
     :param folder: what ``deis study run`` wrote.
     :raises ArgumentError: if it holds no study.
     :raises OutputError: if a file cannot be written.
+
+    >>> report("nowhere")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    deis.errors.ArgumentError: folder must hold a study (No such file or directory), got 'nowhere'; make it ...
     """
     folder = Path(folder)
     outcomes = read_outcomes(folder)

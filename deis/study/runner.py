@@ -11,6 +11,7 @@ from deis.study.cells import Cell, cells, reference_cells, trouble
 from deis.study.compute import finish
 from deis.study.config import Study
 from deis.study.folder import claim, write_list
+from deis.study.lock import locked
 from deis.study.reading import load_study
 from deis.study.references import parts, solve_part
 from deis.study.workers import Task, pool, work
@@ -19,34 +20,42 @@ _MOST_JOBS = 1024
 
 
 def run(
-    file: Path, folder: Path, *, jobs: int = 1, force: bool = False, say: Callable[[str], object] = tqdm.write
+    file: Path | str,
+    folder: Path | str,
+    *,
+    jobs: int = 1,
+    force: bool = False,
+    say: Callable[[str], object] = tqdm.write,
 ) -> Study:
     """Run the study in ``file``: compute the cells that ``folder`` does not hold yet.
 
     The references come first. Results depend neither on ``jobs`` nor on interruptions. While it runs in a terminal, a
     progress bar names the cells at work. Scripts need ``if __name__ == "__main__"`` around the call.
 
+    :param file: a TOML file, as ``deis study init`` writes one.
     :param folder: made if it is not there; a run that was cut off is taken up again.
     :param jobs: number of processes.
     :param force: remove the results in the folder first.
     :param say: takes lines about what was found and done.
     :raises StudyError: if the file is no study.
-    :raises OutputError: if the folder holds another study, or a file cannot be written: the finished cells stay.
+    :raises OutputError: if the folder holds another study, another run is at work in it, or a file cannot be written:
+        the finished cells stay.
     :raises WorkerDied: if a process dies; the finished cells stay.
     """
     if not is_integer(jobs) or not 1 <= jobs <= _MOST_JOBS:
         raise ArgumentError("jobs", f"must be a whole number from 1 to {_MOST_JOBS}", jobs)
     study, text = load_study(file)
-    folder = folder.resolve()
-    claim(folder, text, force=force)
-    listed, references = cells(study), reference_cells(study)
-    write_list(folder, study.title, listed, references)
-    stages = _stages(folder, listed, references, say)
-    try:
-        _work(stages, jobs)
-    except KeyboardInterrupt:
-        say("Interrupted; what is finished stays. Run the same command again to go on.")
-        raise
+    folder = Path(folder).resolve()
+    with locked(folder):
+        claim(folder, text, force=force)
+        listed, references = cells(study), reference_cells(study)
+        write_list(folder, study.title, listed, references)
+        stages = _stages(folder, listed, references, say)
+        try:
+            _work(stages, jobs)
+        except KeyboardInterrupt:
+            say("Interrupted; what is finished stays. Run the same command again to go on.")
+            raise
     return study
 
 

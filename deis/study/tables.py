@@ -67,12 +67,13 @@ def written(estimate: Estimate) -> Written:
     >>> written(Estimate(0.5)), written(Estimate(12.3456, 10.0, 14.6))
     (Written(mantissa='0.5', spread='', exponent=0), Written(mantissa='12', spread='2', exponent=0))
     """
-    power = _exponent(estimate.value)
+    half = 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
+    power = _exponent(max(abs(estimate.value), half))
     exponent = 0 if _PLAIN[0] <= power <= _PLAIN[1] else power
     scale = 10.0**exponent
-    spread = 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2 / scale
+    spread = half / scale
     if not spread > 0:
-        return Written(f"{estimate.value / scale:.3g}", "", exponent)
+        return Written(f"{float(f'{estimate.value / scale:.3g}'):g}", "", exponent)  # .3g writes 1230 as 1.23e+03
     leading = _exponent(spread)
     places = max(0, -leading + (spread < 2 * 10.0**leading))
     return Written(f"{estimate.value / scale:.{places}f}", f"{spread:.{places}f}", exponent)

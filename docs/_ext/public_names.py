@@ -3,6 +3,7 @@
 A new public name thus comes up in the reference by itself, on the page of the modules where it lives.
 """
 
+import abc
 import inspect
 from importlib import import_module
 from types import ModuleType
@@ -23,7 +24,7 @@ def entry(package: ModuleType, name: str) -> list[str]:
     if not inspect.isclass(value):
         return [f".. autofunction:: {name}"]
     kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
-    bases = [] if value.__bases__ == (object,) else ["   :show-inheritance:"]
+    bases = ["   :show-inheritance:"] if set(value.__bases__) - {object, abc.ABC} else []
     return [f".. {kind}:: {name}", "   :members:", *bases]
 
 

@@ -106,17 +106,27 @@ def test_errors_that_are_zero_or_not_finite_are_left_out():
     assert fit.order == pytest.approx(1)
 
 
-@pytest.mark.parametrize("errors", [[], [1.0], [0.0, 0.0, 0.0], [math.inf, 1.0]])
+@pytest.mark.parametrize("errors", [[1.0], [0.0, 0.0, 0.0], [math.inf, 1.0]])
 def test_one_point_has_no_order(errors):
     assert fit_order(DOUBLING[: len(errors)], errors) is None
 
 
-@pytest.mark.parametrize(
-    ("intervals", "noise"), [([8, 8], 0.0), ([16, 8], 0.0), ([8, 16, 32], 0.0), ([8, 16], [0.0, 0.0, 0.0])]
-)
-def test_sequences_that_do_not_fit_are_refused(intervals, noise):
-    with pytest.raises(ArgumentError, match="intervals must rise, one for each error"):
+@pytest.mark.parametrize("intervals", [[8, 8], [16, 8], [0, 8], [], None, torch.tensor(8)])
+def test_intervals_of_a_fit_must_rise(intervals):
+    with pytest.raises(ArgumentError, match="intervals must be whole numbers of at least 1, rising"):
+        fit_order(intervals, [0.1, 0.05])
+
+
+@pytest.mark.parametrize(("intervals", "noise"), [([8, 16, 32], 0.0), ([8, 16], [0.0, 0.0, 0.0])])
+def test_sequences_of_different_lengths_are_refused(intervals, noise):
+    with pytest.raises(ArgumentError, match="intervals must be as many as there are errors"):
         fit_order(intervals, [0.1, 0.05], noise)
+
+
+@pytest.mark.parametrize("bad", [None, "a", 3, [None, 0.1]])
+def test_errors_of_a_fit_must_be_numbers(bad):
+    with pytest.raises(ArgumentError, match="errors must be a row of numbers"):
+        fit_order([8, 16], bad)
 
 
 # the study

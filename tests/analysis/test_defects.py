@@ -260,11 +260,19 @@ def test_wrong_inputs_are_refused():
     plan = make_plan(problem.ode, equal(5), "tab1")
     with pytest.raises(ArgumentError, match="times must be those that the plan was made for"):
         local_defects(problem, plan, equal(4))
+    with pytest.raises(ArgumentError, match="problem must be a Problem"):
+        local_defects(problem.ode, plan, equal(5))
+    with pytest.raises(ArgumentError, match=r"plan must be a Plan, got 'str'; make one by make_plan"):
+        quadrature_defects(problem.ode, "tab1")
+    with pytest.raises(ArgumentError, match="ode must be a SemilinearODE"):
+        path_defects(problem, plan, reference(problem, equal(5)))
+    with pytest.raises(ArgumentError, match=r"path must be a Reference, .*; make it by deis\.analysis\.reference"):
+        path_defects(problem.ode, plan, torch.ones(6))
     with pytest.raises(ArgumentError, match="path must hold the state at every time of the plan"):
         path_defects(problem.ode, plan, reference(problem))
     with pytest.raises(ArgumentError, match="times must begin at 0"):
         local_defects(unsolved(problem), "tab1", [0.5, 1.0])
-    with pytest.raises(ArgumentError, match="nfe must be a whole number of at least 2"):
+    with pytest.raises(ArgumentError, match=r"nfe must be a whole number of at least 30, .*, got 0"):
         local_defects(unsolved(problem), "tab1", equal(5), nfe=0)
     with pytest.raises(CapabilityError, match="has no plan"):
         local_defects(problem, "dopri5", equal(5))

@@ -66,9 +66,9 @@ def test_diffusion_reference_meets_the_closed_form():
     assert (found.x - (1 + 0.002**2) ** 0.5).abs().max() < max(found.uncertainty(), 1e-6)
 
 
-@pytest.mark.parametrize("nfe", [0, 1, 2.5, True])
-def test_budgets_that_allow_no_two_solutions_are_refused(nfe):
-    with pytest.raises(ArgumentError, match="nfe must be"):
+@pytest.mark.parametrize("nfe", [0, 1, 2.5, True, 13])
+def test_budgets_that_allow_no_two_solutions_are_refused_as_they_were_given(nfe):
+    with pytest.raises(ArgumentError, match=f"nfe must be a whole number of at least 14, .* got {nfe}"):
         reference(unsolved(Bernoulli()), nfe=nfe)
 
 
@@ -140,8 +140,18 @@ def test_times_that_do_not_fit_are_refused(times, message):
 
 
 def test_too_many_times_for_the_budget_are_refused():
-    with pytest.raises(ArgumentError, match="nfe must allow two solutions on 30 intervals"):
-        reference(unsolved(Bernoulli()), make_grid("t")(Bernoulli().ode, 30), nfe=40)
+    times = make_grid("t")(Bernoulli().ode, 30)
+    with pytest.raises(ArgumentError, match=r"nfe must be .* at least 80, for two solutions on 30 intervals, got 79"):
+        reference(unsolved(Bernoulli()), times, nfe=79)
+    assert reference(unsolved(Bernoulli()), times, nfe=80).states.shape == (31,)
+    with pytest.raises(ArgumentError, match="at least 120, for two"):
+        reference(unsolved(Bernoulli()), times, nfe=80, check="rhork-rk4:clock=t")
+
+
+@pytest.mark.parametrize("problem", [None, "bernoulli", Bernoulli().ode, torch.ones(2)])
+def test_what_is_no_problem_is_refused(problem):
+    with pytest.raises(ArgumentError, match=r"problem must be a Problem, got .*; for example InitialValueProblem"):
+        reference(problem)
 
 
 def test_a_method_that_chooses_its_steps_needs_a_check():
@@ -222,3 +232,10 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OutputError, match="file"):
         reference(Counting().problem(), store=tmp_path / "file")
     shutil.rmtree(tmp_path)
+
+
+def test_states_that_torch_conjugates_lazily_can_be_kept(tmp_path):
+    problem = InitialValueProblem(Bernoulli(3j).ode, torch.ones(1, dtype=torch.complex128).conj())
+    first, second = (reference(problem, nfe=40, store=str(tmp_path)) for _ in range(2))
+    assert torch.equal(first.states, second.states)
+    assert len(list(tmp_path.iterdir())) == 1

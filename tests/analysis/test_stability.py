@@ -188,5 +188,5 @@ def test_the_table_has_a_line_a_step():
 
 @pytest.mark.parametrize("plan", ["tab3", PolynomialEIAB(), None])
 def test_what_is_no_plan_is_refused(plan):
-    with pytest.raises(ArgumentError, match=r"plan must be a plan.*make_plan"):
+    with pytest.raises(ArgumentError, match=r"plan must be a Plan.*make_plan"):
         stability(plan)

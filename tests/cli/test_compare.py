@@ -11,6 +11,7 @@ from deis.cli.compare import _verdict
 from deis.cli.options import INTEGRATOR_LIST, parse_budgets
 from deis.study import Request, Result, frechet_to_digits, reference_samples
 from deis.study.figures import comparison_figure
+from deis.study.measures import digits
 from deis.text import listed
 from deis.zoo import load
 
@@ -238,7 +239,8 @@ def test_missing_weights_are_one_clear_line(deis, tmp_path, monkeypatch):
     def missing():
         raise DeisError("cannot load digits_classifier.safetensors")
 
-    monkeypatch.setattr("deis.study.digits.load_classifier", missing)
+    monkeypatch.setattr("deis.study.measures._classifier", missing)
+    digits.cache_clear()
     result = deis(SMALL, tmp_path)
     assert (result.exit_code, result.stderr) == (1, "error: cannot load digits_classifier.safetensors\n")
 

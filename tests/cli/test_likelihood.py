@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from deis import log_likelihood
-from deis.cli.likelihood import spread
+from deis import ArgumentError, log_likelihood
+from deis.cli.likelihood import parse_width, spread
 from deis.zoo import load
 from deis.zoo.weights import load_images
 
@@ -125,3 +125,21 @@ def test_wrong_input_is_explained_before_any_work(deis, tmp_path, no_network, wo
 
 def test_help_has_an_example(deis):
     assert "deis likelihood --model digits --count 64" in deis("likelihood --help").stdout
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "1/0", "nan", "-1", "1_000", "", "0x10", "2/256/2", "1e7"])
+def test_widths_that_are_none_are_refused_at_once(text):
+    with pytest.raises(ArgumentError, match="bin-width must be a number from 0 to 1000000"):
+        parse_width(text)
+
+
+@pytest.mark.parametrize(("text", "width"), [("1/8", 0.125), ("0", 0.0), (".5", 0.5), ("2.5e-3", 0.0025)])
+def test_widths_are_numbers_and_fractions(text, width):
+    assert parse_width(text) == width
+
+
+def test_probes_without_hutchinson_are_refused(deis, tmp_path):
+    result = deis("likelihood --probes 3 --outdir", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "--probes belongs to --divergence hutchinson; leave it out" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -151,3 +151,10 @@ def test_without_a_file_the_default_study_is_run(deis, tmp_path, monkeypatch):
     deis("study run --outdir", tmp_path / "out")
     assert len(ran) == 4 + 1 + 60
     assert "digits, tab3, t2, 10 calls" in ran
+
+
+def test_a_folder_must_have_a_name(deis, small):
+    for words in (["study run", small, "--outdir", ""], ["study report", ""]):
+        result = deis(*words)
+        assert result.exit_code == 2
+        assert "must name a folder, for example . for the current one" in result.stderr

@@ -245,3 +245,10 @@ def test_a_network_is_called_as_often_as_said():
     ode = ProbabilityFlowODE(VPLinear(), lambda x, t: (calls.append(len(x)), torch.tanh(x))[1])
     assert interpolate(ode, random(2, 3), random(2, 3, seed=1), 5, nfe=7).nfe == len(calls) == 14
     assert calls == [4] * 7 + [10] * 7
+
+
+@pytest.mark.parametrize("use", [encode, decode, reconstruct])
+def test_no_samples_are_refused(use):
+    ode = GaussianMixture(torch.zeros(1, 2), std=1.0).ode(VPLinear())
+    with pytest.raises(ArgumentError, match=r"must be a floating point tensor of shape \(B, \*shape\), not empty"):
+        use(ode, torch.zeros(0, 2))

@@ -1,5 +1,7 @@
 """The adapter of scipy's method of order 8."""
 
+import math
+
 import pytest
 import torch
 
@@ -63,3 +65,10 @@ def test_bad_options_are_refused(name, value):
 def test_other_forms_are_refused():
     with pytest.raises(DeisError, match="no form named 'lambda'"):
         Dop853(form="lambda")
+
+
+def test_states_that_torch_conjugates_lazily_are_taken():
+    x0 = torch.tensor([1.0 + 1j], dtype=torch.complex128)
+    ode = DiagonalODE(-1.0 + 0j, lambda t, x: torch.zeros_like(x))
+    found = solve(ode, x0.conj(), [0.0, 1.0], "dop853").x
+    assert complex(found) == pytest.approx((1 - 1j) * math.exp(-1), rel=1e-4)

@@ -269,3 +269,34 @@ def test_what_is_no_ode_and_states_of_other_shapes_are_refused():
         ode.nonlinearity(0.5, random(2, 2))
     with pytest.raises(ArgumentError, match="state must have shape"):
         ode.parts(random(3), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("x", "probes", "message"),
+    [
+        ([1.0], None, "x must be a Tensor, got 'list'"),
+        (torch.tensor(1.0), None, "x must be real, of shape"),
+        (torch.ones(2, 3, dtype=torch.complex64), None, "x must be real"),
+        (torch.ones(2, 3), 3, "probes must be a Tensor, got 'int'; or None"),
+        (torch.ones(2, 3), torch.ones(2, 3), r"probes must be torch.float32 of shape \(P, 2, 3\)"),
+        (torch.ones(2, 3), torch.ones(1, 2, 3).double(), "probes must be torch.float32"),
+        (torch.ones(2, 3), torch.ones(0, 2, 3), "probes must be"),
+    ],
+)
+def test_states_and_probes_of_a_divergence_are_checked(x, probes, message):
+    with pytest.raises(ArgumentError, match=message):
+        divergence(torch.sin, x, probes)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"shape": 2}, "shape must be the shape of one sample, got 2; for example"),
+        ({"shape": [1.0]}, "shape must be the shape of one sample"),
+        ({"start": "0"}, "start must be a finite number"),
+        ({"start": math.nan}, "start must be a finite number"),
+    ],
+)
+def test_shape_and_start_are_checked(values, message):
+    with pytest.raises(ArgumentError, match=message):
+        DivergenceODE(**({"ode": flow(), "shape": (2,), "start": 1e-3} | values))

@@ -5,6 +5,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from deis.study.record import checksum
+
 TOML = 'title = "Samplers & <digits>"\nbudgets = [5, 10]\nseeds = "0-255"\n'
 ERRORS = {"tab3": (0.046, 0.0089), "ddim": (0.091, 0.048), "rhoab3": (0.047, 0.02)}
 
@@ -63,7 +65,8 @@ def write_study(tmp_path):
                 states = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
                 content = safetensors.torch.save(states)
                 path.with_suffix(".safetensors").write_bytes(content)
-            path.write_text(json.dumps(one | {"arrays": hashlib.sha256(content).hexdigest() if content else ""}))
+            record = one | {"arrays": hashlib.sha256(content).hexdigest() if content else ""}
+            path.write_text(json.dumps(record | {"checksum": checksum(record)}))
         return tmp_path
 
     return write

@@ -12,7 +12,8 @@ from deis import OutputError
 from deis.study.cells import Cell, Findings, cells, reference_cells, trouble, write_result
 from deis.study.config import Method, Study
 from deis.study.folder import write_list
-from deis.study.outcomes import Estimate, read_outcomes, read_states
+from deis.study.outcomes import Estimate, read_outcome, read_outcomes, read_states
+from deis.study.record import checksum
 from deis.study.references import Sampling
 from deis.study.targets import ModelTarget, ProblemTarget
 
@@ -138,18 +139,25 @@ def change(key, value):
     return damage
 
 
+def rename(path):
+    record = json.loads(path.read_text()) | {"id": "another"}
+    path.write_text(json.dumps(record | {"checksum": checksum(record)}))
+
+
 DAMAGES = {
-    "cut": (lambda path: path.write_text(path.read_text()[:100]), "cannot be read"),
-    "binary": (lambda path: path.write_bytes(b"\xff\x00"), "cannot be read"),
-    "list": (lambda path: path.write_text("[]"), "cannot be read"),
-    "keys": (lambda path: path.write_text('{"id": "x"}'), "lacks or adds keys"),
-    "id": (change("id", "another"), "belongs to another cell"),
-    "cell": (change("cell", {"integrator": "x"}), "belongs to another cell"),
-    "type": (change("cell", 3), "cannot be read"),
+    "cut": (lambda path: path.write_text(path.read_text()[:100]), "cannot be used"),
+    "binary": (lambda path: path.write_bytes(b"\xff\x00"), "cannot be used"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "cannot be used"),
+    "list": (lambda path: path.write_text("[]"), "cannot be used"),
+    "keys": (lambda path: path.write_text('{"id": "x"}'), "cannot be used"),
+    "checksum": (change("note", "better"), "its checksum is another"),
+    "another cell": (rename, "it is the cell another"),
+    "metric": (change("metrics", {"error": {"value": "small"}}), "could not convert string to float"),
+    "type": (change("cell", 3), "cannot be used"),
     "arrays missing": (lambda path: path.with_suffix(".safetensors").unlink(), "safetensors is missing"),
     "arrays cut": (
         lambda path: path.with_suffix(".safetensors").write_bytes(path.with_suffix(".safetensors").read_bytes()[:-1]),
-        "safetensors is damaged",
+        "safetensors is missing or damaged",
     ),
 }
 
@@ -166,7 +174,24 @@ def test_one_flipped_bit_of_the_states_is_noticed(written):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    assert "is damaged" in trouble(written, CELL)
+    assert "is missing or damaged" in trouble(written, CELL)
+
+
+@pytest.mark.slow
+def test_what_the_report_calls_damaged_is_computed_again_wherever_a_bit_flips(written):
+    """Run and report have one reader, and no bit of the results can change unnoticed; timings are no results."""
+    path = written / "cells" / f"{CELL.id}.json"
+    sound = path.read_bytes()
+    content = results(sound)
+    for place in range(len(sound)):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 1 << place % 7]) + sound[place + 1 :])
+        found = trouble(written, CELL)
+        assert bool(found) == isinstance(read_outcome(path), str)
+        assert found or results(path.read_bytes()) == content
+
+
+def results(text):
+    return {key: value for key, value in json.loads(text).items() if key != "timing"}
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "json"])

@@ -122,7 +122,7 @@ WRONG = {
     "reference_nfe = 100": (
         'reference_nfe = "100"',
         6,
-        "reference_nfe: must be a whole number from 2 to 100000, got '100'",
+        "reference_nfe: must be a whole number from 14 to 100000, got '100'",
     ),
     "batch = 20": ("batch = true", 7, "batch: must be a whole number from 1 to 1000000, got True"),
     "batch": ("bach", 7, "bach: no key named 'bach'; near it: batch"),
@@ -229,3 +229,11 @@ def test_studies_made_in_python_are_checked_too():
 
 def test_positions_count_from_one():
     assert dotted(("a", 0, "b", "c", 2)) == "a[1].b.c[3]"
+
+
+@pytest.mark.parametrize("part", ["model", "problem", "integrator"])
+@pytest.mark.parametrize("value", [None, "digits", ["digits"], ("digits",), 3])
+def test_tables_given_in_python_must_be_of_their_kind(part, value):
+    parts = {"model": (ModelTarget("digits"),), "integrator": (Method("ddim"),)} | {part: value}
+    with pytest.raises(ArgumentError, match=f"{part} must be a tuple of"):
+        Study(**parts)

@@ -12,6 +12,7 @@ from matplotlib.image import imread
 
 from deis import ArgumentError, OutputError
 from deis.study import report
+from deis.study.record import checksum
 from deis.zoo import load
 
 VOID = {"meta", "link", "img", "br", "path", "use", "rect"}
@@ -69,7 +70,8 @@ class Page(HTMLParser):
 
 def change(folder, name, **values):
     path = folder / "cells" / f"{name}.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    record = json.loads(path.read_text()) | values
+    path.write_text(json.dumps(record | {"checksum": checksum(record)}))
 
 
 def pictures(page, alternative):

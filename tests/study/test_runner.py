@@ -1,22 +1,27 @@
 import errno
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 
 import pytest
 import safetensors.torch
 import torch
 
 import deis.files
-from deis import ArgumentError, Bernoulli, OutputError, sample, zoo
+from deis import ArgumentError, Bernoulli, NonFiniteError, OutputError, sample, zoo
 from deis.analysis import geometric_mean_rmse
+from deis.study import report
 from deis.study.cells import cells, reference_cells
 from deis.study.compute import finish
 from deis.study.folder import claim
+from deis.study.lock import locked
 from deis.study.measures import measure
 from deis.study.reading import load_study
 from deis.study.references import solution
@@ -215,9 +220,9 @@ def test_damaged_cells_are_computed_again_and_said(small, done, in_process):
     (done / "cells" / f"{other}.safetensors").unlink()
     (done / "cells" / f".{name}.json.0123456789abcdef").write_text("half")
     run(small, done, say=lines.append)
-    assert lines[0].startswith(f"{name}.json cannot be read (")
+    assert lines[0].startswith(f"{name}.json cannot be used (")
     assert lines[0].endswith("); it is computed again.")
-    assert lines[1] == f"{other}.safetensors is missing; it is computed again."
+    assert lines[1] == f"{other}.safetensors is missing or damaged; it is computed again."
     assert lines[2:] == ["14 of 16 cells are finished already."]
     assert in_process[-2:] == titles
     assert contents(done) == before
@@ -242,6 +247,99 @@ def test_a_killed_run_is_taken_up_again_without_repeating_what_was_finished(smal
     subprocess.run([sys.executable, program, small, folder], check=True, stdout=subprocess.DEVNULL)
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert contents(folder) == contents(done)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_run_killed_five_times_anywhere_ends_in_the_same_report(small, done, tmp_path):
+    program, folder = tmp_path / "program.py", tmp_path / "out"
+    program.write_text(PROGRAM)
+    chance = random.Random(0)
+    for _ in range(5):
+        started = subprocess.Popen(
+            [sys.executable, program, small, folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        with suppress(subprocess.TimeoutExpired):
+            started.wait(chance.uniform(2.0, 9.0))
+        children = descendants(started.pid)
+        started.kill()
+        started.wait()
+        for child in children:
+            wait_for_end(child)
+    subprocess.run([sys.executable, program, small, folder], check=True, stdout=subprocess.DEVNULL)
+    assert contents(folder) == contents(done)
+    for name in ("report.html", "results.csv"):
+        first, second = (untimed(report(place).with_name(name).read_text()) for place in (folder, done))
+        assert first == second
+
+
+def untimed(text):
+    """A report without its elements of class timing, and a table without its last two columns, the seconds."""
+    text = re.sub(r'<(td|figure)[^>]*class="[^"]*timing.*?</\1>', "", text, flags=re.S)
+    return re.sub(r",[^,\n]*,[^,\n]*$", "", text, flags=re.M) if text.startswith("id,") else text
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_changes_nothing(small, tmp_path, in_process):
+    with locked(tmp_path):
+        before = contents(tmp_path)
+        for force in (False, True):
+            with pytest.raises(OutputError, match=r"another run is at work in .*; wait until it ends, or choose"):
+                run(small, tmp_path, force=force)
+        assert contents(tmp_path) == before
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_a_killed_process_lets_go_of_its_folder(tmp_path):
+    program = "import sys, time, pathlib\nfrom deis.study.lock import locked\n"
+    program += "with locked(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    holder = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(OutputError, match="another run is at work"), locked(tmp_path):
+        pass
+    holder.kill()
+    holder.communicate()
+    with locked(tmp_path):
+        pass
+
+
+def test_file_systems_without_locks_are_used_all_the_same(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path / "new"):
+        assert (tmp_path / "new").is_dir()
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with locked(tmp_path / "other"):
+        assert (tmp_path / "other").is_dir()
+
+
+def test_a_reference_that_cannot_be_solved_costs_its_own_cells_only(small, tmp_path, in_process, monkeypatch):
+    def overflow(*args):
+        raise NonFiniteError("the nonlinearity returned NaN")
+
+    monkeypatch.setattr("deis.study.references.reference_samples", overflow)
+    run(small, tmp_path)
+    found = records(tmp_path)
+    assert "the nonlinearity returned NaN" in found["digits-exact, label 3, reference"]["note"]
+    spoiled = found["digits-exact, label 3, tab2, t2, 6 calls"]
+    assert spoiled["note"] == "error: the nonlinearity returned NaN"
+    assert spoiled["metrics"].keys() == {"frechet"}
+    assert found["bernoulli-complex, tab2, t2, 6 calls"]["metrics"]
+
+
+def test_a_folder_that_was_moved_is_finished_all_the_same(small, tmp_path, in_process):
+    text = small.read_text().replace('[[model]]\nname = "digits-exact"\nlabel = 3\n', "")
+    (tmp_path / "study.toml").write_text(text)
+    run(str(tmp_path / "study.toml"), str(tmp_path / "here"))
+    (tmp_path / "here").rename(tmp_path / "there")
+    lines = []
+    run(tmp_path / "there" / "study.toml", tmp_path / "there", say=lines.append)
+    assert lines == ["8 of 8 cells are finished already."]
 
 
 def descendants(pid):

@@ -52,6 +52,9 @@ def test_numbers_without_uncertainty_have_three_digits(value):
         (Estimate(0.0, 0.0, 0.2), "0.00", r"$0.00 \pm 0.10$"),
         (Estimate(-0.02, -0.05, 0.01), "-0.02", r"$-0.02 \pm 0.03$"),
         (Estimate(3.2e-7), "3.2", r"$3.2 \times 10^{-7}$"),
+        (Estimate(1234.0), "1230", "$1230$"),
+        (Estimate(99999.0), "100000", "$100000$"),
+        (Estimate(3e-6, -1e-3, 1.006e-3), "0.0000", r"$0.0000 \pm 0.0010$"),
         (Estimate(345.0, 300.0, 390.0), "345", r"$345 \pm 45$"),
     ],
 )
