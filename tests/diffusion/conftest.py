@@ -74,6 +74,20 @@ def _rates(schedule: NoiseSchedule, t: float) -> tuple[float, float]:
     raise AssertionError(f"no closed form for {schedule}")
 
 
+def _sigma_rate(schedule: NoiseSchedule, alpha: float, sigma: float, alpha_rate: float) -> float:
+    """sigma', from sigma as a function of alpha or of time; F sigma + G^2 / (2 sigma) would cancel near the noise."""
+    match schedule:
+        case VPLinear() | VPCosine() | DiscreteVP():
+            return -alpha * alpha_rate / sigma
+        case SubVP():
+            return -2 * alpha * alpha_rate
+        case VE():
+            return sigma * math.log(schedule.sigma_max / schedule.sigma_min)
+        case EDM() | RectifiedFlow():
+            return 1.0
+    raise AssertionError(f"no closed form for {schedule}")
+
+
 def closed_form(schedule: NoiseSchedule, t: float, m: Any = math) -> SimpleNamespace:
     """alpha, sigma, lambda (in the arithmetic of ``m``), F and G^2, and the slopes alpha' and sigma'."""
     when = mpmath.mpf(t) if m is mpmath else t
@@ -87,7 +101,7 @@ def closed_form(schedule: NoiseSchedule, t: float, m: Any = math) -> SimpleNames
         drift=drift,
         squared_diffusion=diffusion,
         alpha_rate=drift * float(alpha),
-        sigma_rate=drift * float(sigma) + diffusion / (2 * float(sigma)),
+        sigma_rate=_sigma_rate(schedule, float(alpha), float(sigma), drift * float(alpha)),
     )
 
 
