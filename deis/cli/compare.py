@@ -15,11 +15,12 @@ from tqdm import tqdm
 from deis import Integrator
 from deis.analysis import Reference, geometric_mean_rmse
 from deis.cli.options import BUDGETS, INTEGRATOR_LIST, check_plan, requested, sampling_options
-from deis.cli.record import options, versions, write_json
+from deis.cli.record import options
 from deis.files import output_folder, write_text
 from deis.study import Request, Result, budgeted, criterion, frechet_to_digits, reference_samples, watched, winners
 from deis.study import compare as measure
 from deis.study.figures import comparison_figure, write_figure
+from deis.study.record import versions, write_json
 from deis.text import columns, listed
 from deis.zoo.classifier import FEATURES
 

@@ -16,13 +16,14 @@ from tqdm import tqdm
 
 from deis import BlackBox, Integrator, ProbabilityFlowODE
 from deis.cli.options import INTEGRATOR, MOST_NFE, Command, Given, Parsed, check_plan, sampling_options, usage
-from deis.cli.record import options, versions, write_json
+from deis.cli.record import options
 from deis.diffusion.route import deterministic_route
 from deis.errors import ArgumentError
 from deis.files import whole_file
 from deis.grids import GridFamily
 from deis.study.batches import ticking
 from deis.study.images import mosaic, write_image
+from deis.study.record import versions, write_json
 from deis.zoo import Model
 from deis.zoo.weights import load_images
 

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from deis.cli.options import Given
-from deis.study.record import versions as versions
-from deis.study.record import write_json as write_json
 
 
 def options(params: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from tqdm import tqdm
 
 from deis import BlackBox
 from deis.cli.options import INTEGRATOR, MOST_NFE, Given, check_plan, requested, sampling_options
-from deis.cli.record import options, versions, write_json
+from deis.cli.record import options
 from deis.files import output_folder, whole_file
 from deis.study import Drawn, Request, draw, watched
 from deis.study.images import image_grid, write_image
+from deis.study.record import versions, write_json
 from deis.zoo import Model
 
 _FILES: Final = ("samples.npz", "samples.png", "sample.json")

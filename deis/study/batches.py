@@ -11,6 +11,7 @@ from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.sampling import sample
 from deis.grids import GridFamily
 from deis.integrators.base import Integrator
+from deis.solve import Solution
 
 
 @attrs.frozen
@@ -34,6 +35,22 @@ class Request:
     def split(self) -> Iterator[Sequence[int]]:
         """The seeds of each batch."""
         return (self.seeds[i : i + self.batch] for i in range(0, len(self.seeds), self.batch))
+
+    def sample(
+        self, seeds: Sequence[int], integrator: Integrator, nfe: int | None, *, keep_states: bool = False
+    ) -> Solution:
+        """Samples of these seeds, in one batch; arguments as in :func:`~deis.sample`."""
+        return sample(
+            self.ode_of(seeds),
+            self.shape,
+            seeds,
+            nfe=nfe,
+            integrator=integrator,
+            grid=self.grid,
+            keep_states=keep_states,
+            dtype=self.dtype,
+            device=self.device,
+        )
 
     @property
     def ode(self) -> ProbabilityFlowODE:
@@ -61,19 +78,7 @@ class Drawn:
 def draw(request: Request, integrator: Integrator, nfe: int | None) -> Drawn:
     """Draw the samples that are asked for; a sample does not depend on its batch, unless the method is adaptive."""
     began = time.perf_counter()
-    solutions = [
-        sample(
-            request.ode_of(seeds),
-            request.shape,
-            seeds,
-            nfe=nfe,
-            integrator=integrator,
-            grid=request.grid,
-            dtype=request.dtype,
-            device=request.device,
-        )
-        for seeds in request.split()
-    ]
+    solutions = [request.sample(seeds, integrator, nfe) for seeds in request.split()]
     x = torch.cat([solution.x.cpu() for solution in solutions])
     in_network = sum(solution.seconds_in_network for solution in solutions)
     return Drawn(x, max(solution.nfe for solution in solutions), time.perf_counter() - began, in_network)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from deis.analysis import rmse
-from deis.diffusion.sampling import sample
 from deis.errors import CapabilityError, DeisError
 from deis.grids import make_grid
 from deis.integrators.base import Integrator
@@ -123,17 +122,7 @@ def _measured(names: Iterable[str], estimate: Callable[[str], Estimate]) -> tupl
 
 def _trajectory(request: Request, method: Integrator, calls: int | None) -> tuple[Tensor, tuple[float, ...]]:
     """States of the first samples at all times, shape (times, samples, ...), and the times."""
-    some = request.seeds[:_TRAJECTORIES]
-    path = sample(
-        request.ode_of(some),
-        request.shape,
-        some,
-        nfe=calls,
-        integrator=method,
-        grid=request.grid,
-        keep_states=True,
-        dtype=request.dtype,
-    )
+    path = request.sample(request.seeds[:_TRAJECTORIES], method, calls, keep_states=True)
     assert path.states is not None
     return torch.stack(path.states), path.times
 
