@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deis.integrators.plan import HERE, Coefficient, Plan, Row
+from deis.integrators.combine import Apply
+from deis.integrators.combine import combine as combine
+from deis.integrators.plan import Draw, Plan, Row, Span
 
-Apply = Callable[[Coefficient, Tensor], Tensor]
-Noise = Callable[[int, Tensor], Tensor]
+Noise = Callable[[Draw, Tensor], Tensor]
 
 
 class Ask(NamedTuple):
@@ -31,64 +32,63 @@ class Reached(NamedTuple):
 Loop = Generator[Ask | Reached, Tensor | None, None]
 
 
+class _Known(NamedTuple):
+    """What the rows of a step combine: the state at its start, values of N, and draws of noise."""
+
+    state: Tensor
+    values: tuple[Tensor, ...]
+    noise: tuple[Tensor, ...]
+
+
 def march(plan: Plan, apply: Apply, x: Tensor, noise: Noise | None = None) -> Loop:
     """Run ``plan`` from the state ``x``.
 
     Nothing here looks at a tensor's content, so that no device is waited for; kept are the history, the state, the
-    next state and, with a corrector, one more value and the state before. Half precision states are accumulated in
-    float32, points are handed out in the precision of ``x``.
+    next state and, with a corrector, one more value, the state before and its noise. Half precision states are
+    accumulated in float32, points are handed out in the precision of ``x``.
 
     :param apply: coefficient times state, as :meth:`SemilinearODE.apply`.
-    :param noise: standard normal values for (step, state), for plans that add noise.
+    :param noise: standard normal values for (draw, state), for plans that add noise.
     """
     dtype = x.dtype
     x = x.to(accumulation_dtype(dtype))
     kept = plan.history
     history: tuple[Tensor, ...] = ()
-    pending: tuple[Row, Tensor, tuple[Tensor, ...]] | None = None
+    pending: tuple[Row, _Known] | None = None
+    number = 0
     for n, step in enumerate(plan.steps):
         values: tuple[Tensor, ...] = ()
+        drawn = _drawn(noise, step.draws, number, x)
+        number += len(drawn)
         for stage in step.stages:
-            point = combine(apply, stage.row, x, values + history)
+            point = combine(apply, stage.row, x, values + history, drawn)
             value = yield Ask(n, stage.time, point.to(dtype))
             assert value is not None, "the driver answers every Ask"
             if pending is not None:
-                row, before, known = pending
+                row, before = pending
                 pending = None
-                x = combine(apply, row, before, (value, *known))
-                del before, known
+                x = combine(apply, row, before.state, (value, *before.values), before.noise)
+                del before
                 yield Reached(n, step.start, x.to(dtype))
             values = (*values, value)
             del point, value  # what is not needed any more is let go at once
         known = values + history
-        following = combine(apply, step.advance, x, known)
-        if step.noise is not None:
-            assert noise is not None, "a plan that adds noise needs a source of it"
-            following = _add(apply, following, step.noise, noise(n, following))
+        following = combine(apply, step.advance, x, known, drawn)
         if step.correct is not None:
-            pending = step.correct, x, known
+            pending = step.correct, _Known(x, known, drawn)
         else:
             yield Reached(n + 1, step.end, following.to(dtype))
         x = following
         history = (values[0], *history)[:kept]
-        del values, known, following
+        del values, known, following, drawn
 
 
-def combine(apply: Apply, row: Row, state: Tensor, values: tuple[Tensor, ...]) -> Tensor:
-    """The linear combination that ``row`` stands for."""
-    if row is HERE:
-        return state
-    total = apply(row.state, state)
-    for coefficient, value in zip(row.values, values, strict=False):
-        total = _add(apply, total, coefficient, value)
-    return total
-
-
-def _add(apply: Apply, total: Tensor, coefficient: Coefficient, value: Tensor) -> Tensor:
-    if isinstance(coefficient, Tensor):
-        return total.add_(apply(coefficient, value))
-    # a zero weight must not turn an Inf of an old value into NaN
-    return total.add_(value, alpha=coefficient) if coefficient != 0 else total
+def _drawn(noise: Noise | None, spans: tuple[Span | None, ...], number: int, x: Tensor) -> tuple[Tensor, ...]:
+    """The noise of a step whose first draw is the plan's ``number``-th."""
+    if not spans:
+        return ()
+    assert noise is not None, "a plan that adds noise needs a source of it"
+    return tuple(noise(Draw(number + i, span), x) for i, span in enumerate(spans))
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -98,27 +98,50 @@ def test_zero_weights_do_not_spread_what_is_not_finite():
     assert reached[-1] == (2, 2.0, 3.0)
 
 
-def test_noise_is_asked_for_once_a_step_and_scaled():
+def test_noise_is_asked_for_at_the_start_of_its_step_and_scaled():
     seen = []
 
-    def noise(step, state):
-        seen.append((step, state.tolist()))
+    def noise(draw, state):
+        seen.append((draw, state.tolist()))
         return torch.full_like(state, 10.0)
 
     steps = [
-        Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0]), noise=0.5),
+        Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0], [0.5]), draws=[None]),
         Step(1.0, 2.0, [Stage(1.0)], Row(1.0, [1.0])),
-        Step(2.0, 3.0, [Stage(2.0)], Row(1.0, [1.0]), noise=2.0),
+        Step(2.0, 3.0, [Stage(2.0)], Row(1.0, [1.0], [2.0]), draws=[(0.0, 1.0)]),
     ]
     _, reached = run(Plan(steps), [1.0, 1.0, 1.0], noise=noise)
     assert reached == [(1, 1.0, 7.0), (2, 2.0, 8.0), (3, 3.0, 29.0)]
-    assert seen == [(0, [2.0]), (2, [9.0])]
+    assert seen == [((0, None), [1.0]), ((1, (0.0, 1.0)), [8.0])]
+
+
+def test_every_row_may_use_every_draw_of_its_step():
+    def noise(draw, x):
+        return torch.full_like(x, 10.0 ** (draw.number + 1))
+
+    stages = [Stage(0.0, Row(1.0, noise=[1.0])), Stage(0.5, Row(1.0, [0.0], [0.0, 1.0]))]
+    steps = [
+        Step(0.0, 1.0, stages, Row(1.0, [1.0, 1.0], [2.0, 3.0]), Row(1.0, [5.0], [4.0, 0.0]), draws=[None, None]),
+        Step(1.0, 2.0, [Stage(1.0)], Row(1.0)),
+    ]
+    asked, reached = run(Plan(steps), [1.0, 1.0, 1.0], noise=noise)
+    assert [point for _, _, point in asked] == [11.0, 101.0, 1.0 + 2.0 + 20.0 + 300.0]
+    assert reached == [(1, 1.0, 1.0 + 5.0 + 40.0), (2, 2.0, 46.0)]
+
+
+def test_a_step_of_no_length_changes_the_state_where_it_is():
+    steps = [Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0])), Step(1.0, 1.0, [Stage(1.0)], Row(0.5, [2.0]))]
+    plan = Plan(steps)
+    assert plan.times == (0.0, 1.0)
+    assert plan.nfe == 2
+    _, reached = run(plan, [3.0, 5.0])
+    assert reached == [(1, 1.0, 4.0), (2, 1.0, 12.0)]
 
 
 def test_a_noise_scale_may_carry_a_gradient():
     scale = tensor(0.5)[0].requires_grad_()
-    plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0]), noise=scale)])
-    loop = march(plan, times_number, tensor(1.0), lambda step, x: torch.full_like(x, 3.0))
+    plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0], [scale]), draws=[None])])
+    loop = march(plan, times_number, tensor(1.0), lambda draw, x: torch.full_like(x, 3.0))
     (reached,) = drive(loop, lambda ask: ask.point)
     (slope,) = torch.autograd.grad(reached.state.sum(), scale)
     assert slope == 3.0

@@ -146,20 +146,19 @@ def states_alive(plan: Plan) -> int:
 
 def _alive(plan: Plan, n: int, before: Step | None, step: Step) -> int:
     """States alive at the peak of step ``n``."""
-    held = min(n, plan.history) + 1 + (n > 0)  # history, current state, the caller's initial state
+    held = min(n, plan.history) + 1 + (n > 0) + len(step.draws)  # history, current state, the caller's initial state
     point = step.stages[-1].row is not HERE
-    noise = (step.noise is not None) + isinstance(step.noise, Tensor)
-    peak = held + len(step.stages) + point + 1 + max(noise, _products(step.advance))
+    peak = held + len(step.stages) + point + 1 + _products(step.advance)
     if before is None or before.correct is None:
         return peak
-    known = len(before.stages) + min(n - 1, plan.history)  # what the correction of the last step reads
+    known = len(before.stages) + min(n - 1, plan.history) + len(before.draws)  # what the correction of the last step reads
     earlier = n > 1  # else the state before the predicted one is the initial state
     return max(peak, held + earlier + known - min(n, plan.history) + 2 + _products(before.correct))
 
 
 def _products(row: Row) -> int:
     """States that hold a product of a value and a coefficient that is not a number."""
-    return int(any(isinstance(c, Tensor) for c in row.values))
+    return int(any(isinstance(c, Tensor) for c in (*row.values, *row.noise)))
 
 
 def _filled(

@@ -1,5 +1,6 @@
 """Diffusion models as semilinear ODEs."""
 
+from deis.diffusion.brownian import BrownianNoise
 from deis.diffusion.discrete import DiscreteVP
 from deis.diffusion.guidance import ClassifierFree, Labelled
 from deis.diffusion.inversion import Interpolation, Reconstruction, decode, encode, interpolate, reconstruct, slerp
@@ -18,6 +19,7 @@ __all__ = [
     "PREDICTIONS",
     "SCHEDULES",
     "VE",
+    "BrownianNoise",
     "ClassifierFree",
     "CriticallyDampedLangevin",
     "DiscreteVP",

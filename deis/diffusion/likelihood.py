@@ -15,6 +15,7 @@ from deis.errors import ArgumentError, UnknownNameError
 from deis.fields import as_integer, is_integer, is_number
 from deis.grids import GridFamily, Times
 from deis.integrators.base import Integrator
+from deis.integrators.plan import Draw
 from deis.odes.divergence import DivergenceODE
 
 DIVERGENCES: Final = ("exact", "hutchinson")
@@ -117,7 +118,7 @@ def _signs(x: Tensor, probes: int, seeds: Iterable[int] | None) -> Tensor:
     noise = SampleNoise(range(len(x)) if seeds is None else seeds)
     if len(noise.seeds) != len(x):
         raise ArgumentError("seeds", f"must be {len(x)}, one a sample", len(noise.seeds))
-    return torch.stack([noise(_PROBES + number, x).sign() for number in range(count)])
+    return torch.stack([noise(Draw(_PROBES + number), x).sign() for number in range(count)])
 
 
 def _check(x: Tensor, divergence: str) -> None:

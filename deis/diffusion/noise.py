@@ -1,4 +1,4 @@
-"""Noise that depends on the seed of a sample and the step, and on nothing else."""
+"""Noise that depends on the seed of a sample and the number of the draw, and on nothing else."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,14 @@ from torch import Tensor
 
 from deis.errors import ArgumentError
 from deis.fields import as_integer, is_integer
+from deis.integrators.plan import Draw
 
 
-def _seeds(values: Iterable[int]) -> tuple[int, ...]:
+def seeds_of(values: Iterable[int]) -> tuple[int, ...]:
+    """Seeds of samples, checked.
+
+    :raises ArgumentError: unless they are whole numbers, at least one.
+    """
     given = values.tolist() if isinstance(values, Tensor) else values
     if not isinstance(given, Iterable):
         raise ArgumentError("seeds", "must be a row of whole numbers", values, "for example range(16)")
@@ -24,9 +29,15 @@ def _seeds(values: Iterable[int]) -> tuple[int, ...]:
     return seeds
 
 
+def check_samples(seeds: tuple[int, ...], x: Tensor) -> None:
+    """Refuse a state that does not hold one sample a seed."""
+    if x.dim() < 1 or len(x) != len(seeds):
+        raise ArgumentError("x", f"must hold {len(seeds)} samples, one a seed", tuple(x.shape))
+
+
 @attrs.frozen
 class SampleNoise:
-    """Standard normal noise keyed by (seed of the sample, step).
+    """Standard normal noise keyed by (seed of the sample, number of the draw).
 
     A sample's noise does not depend on its batch, its place in it, the device, or the precision (beyond rounding).
 
@@ -35,7 +46,7 @@ class SampleNoise:
     True
     """
 
-    seeds: tuple[int, ...] = attrs.field(converter=_seeds)
+    seeds: tuple[int, ...] = attrs.field(converter=seeds_of)
 
     def initial(
         self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
@@ -43,14 +54,13 @@ class SampleNoise:
         """Noise to start from, shape ``(len(seeds), *shape)``."""
         return self._draw(0, tuple(shape)).to(device, dtype)
 
-    def __call__(self, step: int, x: Tensor) -> Tensor:
-        """Noise of ``step`` in the shape, dtype and device of ``x``, whose first axis runs over the seeds.
+    def __call__(self, draw: Draw, x: Tensor) -> Tensor:
+        """Noise in the shape, dtype and device of ``x``, whose first axis runs over the seeds.
 
         :raises ArgumentError: if ``x`` has another number of samples.
         """
-        if x.dim() < 1 or len(x) != len(self.seeds):
-            raise ArgumentError("x", f"must hold {len(self.seeds)} samples, one a seed", tuple(x.shape))
-        return self._draw(step + 1, tuple(x.shape[1:])).to(x.device, x.dtype, non_blocking=True)
+        check_samples(self.seeds, x)
+        return self._draw(draw.number + 1, tuple(x.shape[1:])).to(x.device, x.dtype, non_blocking=True)
 
     def _draw(self, counter: int, shape: tuple[int, ...]) -> Tensor:
         # Philox is counter based: the key names the sample, the high word of the counter the step

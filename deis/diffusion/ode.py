@@ -11,17 +11,19 @@ from deis.diffusion.check import check_schedule
 from deis.diffusion.network_time import NetworkTime
 from deis.diffusion.predictions import convert, determinant, prediction
 from deis.diffusion.schedules import NoiseSchedule, VPLinear
-from deis.errors import ArgumentError, DeisError
+from deis.errors import ArgumentError, CapabilityError, DeisError
+from deis.fields import number_in
 from deis.numerics.adaptive import integrate
 from deis.numerics.derivative import derivative
 from deis.numerics.lagrange import basis
-from deis.odes.base import PLAIN_TIME, Clock, SemilinearODE
+from deis.odes.base import PLAIN_TIME, Clock, ConstantForm, SemilinearODE
 
 Network = Callable[[Tensor, Tensor], Tensor]
 
 _POINTS = 12
 _KNOT_POINTS = 6  # panels between knots are short
 _VP = VPLinear(t_min=1e-12, t_max=1e3)
+_SPLIT = "choose eps or x0"
 
 
 def _known(instance: Any, attribute: Any, name: Any) -> None:
@@ -57,6 +59,8 @@ class ProbabilityFlowODE(SemilinearODE):
         (epsilon, sample, v_prediction, flow_prediction).
     :param splitting: which prediction is N; ``eps`` (arXiv 2204.13902, eq. 8) by default.
     :param network_time: the network's own time convention.
+    :param tau: above 0, the drift of the reverse SDE (eq. :eq:`reverse-family` of the theory page) whose noise is ``tau``
+        times that of the forward process; see :meth:`reverse_sde`.
     :raises ArgumentError: for a schedule whose alpha and sigma are not positive float64 tensors with alpha / sigma
         falling, as nine times from ``t_min`` to ``t_max`` show.
 
@@ -71,6 +75,7 @@ class ProbabilityFlowODE(SemilinearODE):
     predicts: str = attrs.field(default="eps", validator=_known)
     splitting: str = attrs.field(default="eps", validator=_known)
     network_time: Callable[[float, Tensor], Tensor] = attrs.field(default=NetworkTime(), validator=_network_time)
+    tau: float = attrs.field(default=0.0, validator=number_in(0))
 
     @property
     def domain(self) -> tuple[float, float]:  # type: ignore[override]
@@ -96,6 +101,40 @@ class ProbabilityFlowODE(SemilinearODE):
 
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
         return self.schedule.alpha(t), self.schedule.sigma(t)
+
+    def constant_form(self) -> ConstantForm:
+        # of x / alpha with x0, dz/dlambda = (1 + tau^2) (x0 - z); of x / sigma with eps, dy/dlambda = y - (1 + tau^2) eps
+        rate, schedule = 1 + self.tau**2, self.schedule
+        if self._is("x0"):
+            return ConstantForm(torch.tensor(-rate, dtype=torch.float64), "lambda", lambda t: rate * schedule.alpha(t))
+        if self._is("eps"):
+            one = torch.tensor(1.0, dtype=torch.float64)
+            return ConstantForm(one, "lambda", lambda t: -rate * schedule.sigma(t))
+        raise CapabilityError(f"the linear part of the splitting {self.splitting!r} is constant in no clock; {_SPLIT}")
+
+    def reverse_sde(self, tau: float) -> "ProbabilityFlowODE":
+        """The drift of dx = (F x - (1 + tau^2) / 2 g^2 score) dt + tau g dw; only its splittings eps and x0 exist."""
+        return attrs.evolve(self, tau=tau)
+
+    def noise_scale(self, t: Tensor, s: Tensor) -> Tensor:
+        levels, tau = self.schedule, self.tau
+        if self._is("x0"):
+            return levels.sigma(t) * (-torch.expm1(-2 * tau**2 * (levels.lambda_(t) - levels.lambda_(s)))).sqrt()
+        self._need_eps()
+        return tau * levels.sigma(t) * torch.expm1(2 * (levels.lambda_(t) - levels.lambda_(s))).sqrt()
+
+    def brownian(self, t: Tensor) -> Tensor:
+        if self._is("x0"):
+            return 2 * self.tau**2 * self.schedule.lambda_(t)
+        self._need_eps()
+        return -2 * self.schedule.lambda_(t)
+
+    def _is(self, name: str) -> bool:
+        return prediction(self.splitting) is prediction(name)
+
+    def _need_eps(self) -> None:
+        if not self._is("eps"):
+            raise CapabilityError(f"the reverse SDE has no splitting {self.splitting!r}; {_SPLIT}")
 
     @property
     def clocks(self) -> Mapping[str, Clock]:
@@ -154,9 +193,15 @@ class ProbabilityFlowODE(SemilinearODE):
         return torch.where(forward, left, right), torch.where(forward, right, left), owner
 
     def _log_scale(self, t: Tensor) -> Tensor:
-        return prediction(self.splitting).log_scale(self.schedule, t)
+        scale = prediction(self.splitting).log_scale(self.schedule, t)
+        if not self.tau:
+            return scale
+        if self._is("x0"):
+            return scale - self.tau**2 * self.schedule.lambda_(t)
+        self._need_eps()
+        return scale
 
     def _density(self, t: Tensor) -> Tensor:
         """G dt / dlambda = alpha sigma / (p sigma - q alpha)."""
-        schedule = self.schedule
-        return schedule.alpha(t) * schedule.sigma(t) / determinant(prediction(self.splitting), schedule, t)
+        schedule, rate = self.schedule, 1 + self.tau**2
+        return rate * schedule.alpha(t) * schedule.sigma(t) / determinant(prediction(self.splitting), schedule, t)

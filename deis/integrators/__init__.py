@@ -1,12 +1,13 @@
 """Integrators: one family of methods a file."""
 
-from deis.integrators.base import INTEGRATORS, BlackBox, Integrator
+from deis.integrators.adaptive import Adaptive
+from deis.integrators.base import INTEGRATORS, BlackBox, Integrator, Trajectory
 from deis.integrators.dop853 import Dop853
 from deis.integrators.dopri5 import Dopri5
 from deis.integrators.euler import Euler
 from deis.integrators.exponential_euler import ExponentialEuler
 from deis.integrators.ipndm import IPNDM
-from deis.integrators.plan import HERE, Plan, Row, Stage, Step
+from deis.integrators.plan import HERE, Draw, Plan, Row, Stage, Step
 from deis.integrators.plan_json import plan_from_json, plan_to_json
 from deis.integrators.pndm import PNDM
 from deis.integrators.polynomial import PolynomialEIAB
@@ -18,9 +19,11 @@ __all__ = [
     "INTEGRATORS",
     "IPNDM",
     "PNDM",
+    "Adaptive",
     "BlackBox",
     "Dop853",
     "Dopri5",
+    "Draw",
     "Euler",
     "ExponentialEuler",
     "Integrator",
@@ -31,6 +34,7 @@ __all__ = [
     "Stage",
     "Step",
     "StochasticDDIM",
+    "Trajectory",
     "plan_from_json",
     "plan_to_json",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor
 from deis.errors import ArgumentError
 
 Coefficient = float | complex | Tensor
+
+Span = tuple[float, float]
+"""Start and end, in the logarithm of a Brownian motion's time."""
 
 _ROUNDING = 1e-12
 
@@ -27,6 +30,22 @@ def _numbers(values: Iterable[Any]) -> tuple[Coefficient, ...]:
     return tuple(map(as_number, values))
 
 
+class Draw(NamedTuple):
+    """One standard normal tensor that a plan uses: what a source of noise is asked for.
+
+    :param number: number of the draw in the plan, from 0.
+    :param span: a stretch of Brownian motion, whose increment over the root of its length is wanted; None for noise
+        that has nothing to do with any other.
+    """
+
+    number: int
+    span: Span | None = None
+
+
+def _draws(draws: "Iterable[Span | None]") -> "tuple[Span | None, ...]":
+    return tuple(None if span is None else (float(span[0]), float(span[1])) for span in draws)
+
+
 def _stages(stages: "Iterable[Stage]") -> "tuple[Stage, ...]":
     return tuple(stages)
 
@@ -37,17 +56,23 @@ def _steps(steps: "Iterable[Step]") -> "tuple[Step, ...]":
 
 @attrs.frozen(eq=False)
 class Row:
-    """A linear combination: ``state`` times the state at the start of the step, plus ``values`` times values of N.
+    """A linear combination: ``state`` times the state at the start of the step, ``values`` times values of N, and noise.
 
-    The values are this step's stages in the order of evaluation, then the history, newest first.
+    The values are this step's stages in the order of evaluation, then the history, newest first. The coefficients of
+    ``noise`` belong to the step's draws.
     """
 
     state: Coefficient = attrs.field(converter=as_number)
     values: tuple[Coefficient, ...] = attrs.field(default=(), converter=_numbers)
+    noise: tuple[Coefficient, ...] = attrs.field(default=(), converter=_numbers)
 
     def coefficients(self) -> tuple[Coefficient, ...]:
         """All numbers of the row."""
-        return (self.state, *self.values)
+        return (self.state, *self.values, *self.noise)
+
+    def map(self, function: Callable[[Coefficient], Coefficient]) -> "Row":
+        """The row with ``function`` applied to every coefficient."""
+        return Row(function(self.state), map(function, self.values), map(function, self.noise))
 
 
 HERE = Row(1.0)
@@ -55,7 +80,7 @@ HERE = Row(1.0)
 
 
 def _here(row: Row) -> Row:
-    plain = not row.values and isinstance(row.state, float) and row.state == 1
+    plain = not row.values and not row.noise and isinstance(row.state, float) and row.state == 1
     return HERE if plain else row
 
 
@@ -69,7 +94,7 @@ class Stage:
 
 @attrs.frozen(eq=False)
 class Step:
-    """One step from ``start`` to ``end``.
+    """One step from ``start`` to ``end``; a step of no length changes the state where it is.
 
     A row's values multiply N at this step's stages, in the order of evaluation, then N of earlier steps, newest first.
     """
@@ -82,8 +107,8 @@ class Step:
     """Replaces the state at ``end`` once N is known there; its first value is that N, the others as in ``advance``."""
     error: Row | None = None
     """Its value estimates the local error."""
-    noise: Coefficient | None = attrs.field(default=None, converter=as_number)
-    """Scale of the noise added after ``advance``."""
+    draws: tuple[Span | None, ...] = attrs.field(default=(), converter=_draws)
+    """Standard normal tensors that the rows may use."""
 
     @property
     def history(self) -> int:
@@ -122,6 +147,9 @@ def _check_reach(n: int, step: Step) -> None:
     rows = [(stage.row, i) for i, stage in enumerate(step.stages)] + [(step.advance, own)]
     rows += [(row, width) for row, width in ((step.correct, own + 1), (step.error, own)) if row is not None]
     for row, width in rows:
+        if len(row.noise) > len(step.draws):
+            rule = f"must use at most the {len(step.draws)} draws of step {n} as noise"
+            raise ArgumentError("row", rule, len(row.noise))
         if len(row.values) > width + n:
             rule = f"must read at most {width + n} values in step {n} (its stages, and one value of each earlier step)"
             raise ArgumentError("row", rule, len(row.values))
@@ -145,7 +173,7 @@ class Plan:
     @property
     def times(self) -> tuple[float, ...]:
         """The grid, one time more than there are steps."""
-        return (self.steps[0].start, *(step.end for step in self.steps))
+        return (self.steps[0].start, *(step.end for step in self.steps if step.end != step.start))
 
     @property
     def nfe(self) -> int:
@@ -160,7 +188,7 @@ class Plan:
     @property
     def stochastic(self) -> bool:
         """Whether a step adds noise."""
-        return any(step.noise is not None for step in self.steps)
+        return any(step.draws for step in self.steps)
 
     @property
     def is_complex(self) -> bool:
@@ -176,8 +204,6 @@ class Plan:
         for step in self.steps:
             for row in step.rows():
                 yield from row.coefficients()
-            if step.noise is not None:
-                yield step.noise
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The coefficients that are tensors: diagonal, matrix or carrying a gradient."""
@@ -189,7 +215,7 @@ class Plan:
         """The plan with ``function`` applied to every coefficient."""
 
         def row(old: Row) -> Row:
-            return old if old is HERE else Row(function(old.state), map(function, old.values))
+            return old if old is HERE else old.map(function)
 
         def step(old: Step) -> Step:
             return attrs.evolve(
@@ -198,7 +224,6 @@ class Plan:
                 advance=row(old.advance),
                 correct=old.correct and row(old.correct),
                 error=old.error and row(old.error),
-                noise=None if old.noise is None else function(old.noise),
             )
 
         return attrs.evolve(self, steps=map(step, self.steps))
@@ -227,8 +252,9 @@ class Plan:
 
 
 def _shape(plan: Plan) -> tuple[Any, ...]:
-    widths = [[(len(row.values),) for row in step.rows()] + [step.correct is None] for step in plan.steps]
-    return plan.splitting, widths, [step.noise is None for step in plan.steps], [s.error is None for s in plan.steps]
+    widths = [[(len(row.values), len(row.noise)) for row in step.rows()] for step in plan.steps]
+    kinds = [(s.correct is None, s.error is None, [span is None for span in s.draws]) for s in plan.steps]
+    return plan.splitting, widths, kinds
 
 
 def _pairs(a: Step, b: Step) -> Iterator[tuple[tuple[Coefficient, ...], tuple[Coefficient, ...]]]:
@@ -236,7 +262,8 @@ def _pairs(a: Step, b: Step) -> Iterator[tuple[tuple[Coefficient, ...], tuple[Co
         yield x.coefficients(), y.coefficients()
     yield (a.start, a.end), (b.start, b.end)
     yield tuple(stage.time for stage in a.stages), tuple(stage.time for stage in b.stages)
-    yield (a.noise or 0.0,), (b.noise or 0.0,)
+    for one, other in zip(a.draws, b.draws, strict=True):
+        yield one or (), other or ()
 
 
 def _close(a: tuple[Coefficient, ...], b: tuple[Coefficient, ...]) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 from deis.errors import ArgumentError
 from deis.integrators.plan import HERE, Coefficient, Plan, Row, Stage, Step
 
-_FORMAT = "deis-plan-1"
+_FORMAT = "deis-plan-2"
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -61,7 +61,7 @@ def _dump_step(step: Step) -> dict[str, Any]:
         "advance": _dump_row(step.advance),
         "correct": step.correct and _dump_row(step.correct),
         "error": step.error and _dump_row(step.error),
-        "noise": None if step.noise is None else _dump(step.noise),
+        "draws": [None if span is None else list(span) for span in step.draws],
     }
 
 
@@ -73,16 +73,16 @@ def _load_step(data: dict[str, Any]) -> Step:
         _load_row(data["advance"]),
         correct=data["correct"] and _load_row(data["correct"]),
         error=data["error"] and _load_row(data["error"]),
-        noise=None if data["noise"] is None else _load(data["noise"]),
+        draws=data["draws"],
     )
 
 
 def _dump_row(row: Row) -> list[Any]:
-    return [] if row is HERE else [_dump(c) for c in row.coefficients()]
+    return [] if row is HERE else [_dump(row.state), [_dump(c) for c in row.values], [_dump(c) for c in row.noise]]
 
 
 def _load_row(data: list[Any]) -> Row:
-    return Row(_load(data[0]), map(_load, data[1:])) if data else HERE
+    return Row(_load(data[0]), *(map(_load, numbers) for numbers in data[1:])) if data else HERE
 
 
 def _dump(c: Coefficient) -> Any:

@@ -52,7 +52,7 @@ class StochasticDDIM(Integrator):
         points = times.tolist()
         return Plan(
             [
-                Step(points[n], points[n + 1], [Stage(points[n])], Row(state[n], [value[n]]), noise=noise[n])
+                Step(points[n], points[n + 1], [Stage(points[n])], Row(state[n], [value[n]], [noise[n]]), draws=[None])
                 for n in range(len(points) - 1)
             ],
             form.splitting,

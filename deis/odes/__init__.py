@@ -1,6 +1,6 @@
 """Semilinear ODEs: the abstract class, constant linear parts, and problems with known solutions."""
 
-from deis.odes.base import Clock, SemilinearODE
+from deis.odes.base import Clock, ConstantForm, SemilinearODE
 from deis.odes.constant import DenseODE, DiagonalODE
 from deis.odes.divergence import DivergenceODE, divergence
 from deis.odes.problems import (
@@ -17,6 +17,7 @@ __all__ = [
     "PROBLEMS",
     "Bernoulli",
     "Clock",
+    "ConstantForm",
     "DenseODE",
     "DiagonalODE",
     "DivergenceODE",

@@ -33,6 +33,20 @@ def _same(t: Tensor) -> Tensor:
 PLAIN_TIME = Clock(_same, _same)
 
 
+@attrs.frozen(eq=False)
+class ConstantForm:
+    """An ODE in the variables in which its linear part is constant: x = scale(t) y, dy/dc = matrix y + N.
+
+    :param matrix: float64 or complex128; a scalar, the trailing state shape, or (d, d) on the ODE's block axis.
+    :param clock: name of the clock c.
+    :param scale: scalar function of time, of any shape.
+    """
+
+    matrix: Tensor
+    clock: str
+    scale: Callable[[Tensor], Tensor]
+
+
 class SemilinearODE(abc.ABC):
     """x'(t) = L(t) x + G(t) N(t, x), of which only N is expensive.
 
@@ -92,6 +106,34 @@ class SemilinearODE(abc.ABC):
         :raises CapabilityError: if there is no such process.
         """
         raise CapabilityError(f"{type(self).__name__} has no scalar signal and noise levels, which this method needs")
+
+    def constant_form(self) -> ConstantForm:
+        """The variables in which L is constant, for methods whose coefficients are functions of h L.
+
+        :raises CapabilityError: if there are none.
+        """
+        raise CapabilityError(f"{type(self).__name__} has no form with a constant linear part, which this method needs")
+
+    def reverse_sde(self, tau: float) -> Self:
+        """The drift of a stochastic differential equation with the same marginal distributions, ``tau`` times as noisy.
+
+        :raises CapabilityError: if there is no such equation.
+        """
+        raise CapabilityError(f"{type(self).__name__} has no reverse SDE, which this method needs")
+
+    def noise_scale(self, t: Tensor, s: Tensor) -> Tensor:
+        """Standard deviation of the noise that the SDE adds to the state from ``s`` to ``t``.
+
+        :raises CapabilityError: if this is not the drift of an SDE.
+        """
+        raise CapabilityError(f"{type(self).__name__} has no noise, which this method needs")
+
+    def brownian(self, t: Tensor) -> Tensor:
+        """Logarithm of the time of the Brownian motion B of which that noise is an increment.
+
+        :raises CapabilityError: if this is not the drift of an SDE.
+        """
+        raise CapabilityError(f"{type(self).__name__} has no noise, which this method needs")
 
     def apply(self, coefficient: Tensor | complex, x: Tensor) -> Tensor:
         """Coefficient times state: elementwise, or a contraction over :attr:`block_axis`."""

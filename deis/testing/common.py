@@ -15,6 +15,7 @@ from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.schedules import VPLinear
 from deis.errors import ArgumentError, CapabilityError, NetworkError, NonFiniteError
 from deis.integrators.base import Integrator
+from deis.integrators.plan import Draw
 from deis.odes.base import SemilinearODE
 from deis.odes.constant import DiagonalODE
 from deis.solve import Solution, solve
@@ -33,9 +34,9 @@ def network(x: Tensor, t: Tensor) -> Tensor:
     return (x + when).sin() * 0.5 + 0.3 * x
 
 
-def steady_noise(step: int, x: Tensor) -> Tensor:
+def steady_noise(draw: Draw, x: Tensor) -> Tensor:
     """Noise that is the same number everywhere, for states of any shape."""
-    return torch.full_like(x, math.cos(step + 1.0))
+    return torch.full_like(x, math.cos(draw.number + 1.0))
 
 
 class Counted:

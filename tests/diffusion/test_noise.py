@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from deis import SampleNoise
+from deis import Draw, SampleNoise
 from deis.errors import ArgumentError
 
 
@@ -12,19 +12,19 @@ def test_a_sample_does_not_depend_on_its_batch_or_its_place():
         alone = SampleNoise([seed])
         assert torch.equal(together.initial((2, 3))[place], alone.initial((2, 3))[0])
         x = torch.zeros(4, 2, 3)
-        assert torch.equal(together(7, x)[place], alone(7, x[:1])[0])
+        assert torch.equal(together(Draw(7), x)[place], alone(Draw(7), x[:1])[0])
 
 
 def test_noise_is_the_same_every_time_and_in_any_order():
     noise, x = SampleNoise(range(3)), torch.zeros(3, 5)
-    forwards = [noise(step, x) for step in range(4)]
-    backwards = [noise(step, x) for step in reversed(range(4))]
+    forwards = [noise(Draw(step), x) for step in range(4)]
+    backwards = [noise(Draw(step), x) for step in reversed(range(4))]
     assert all(torch.equal(a, b) for a, b in zip(forwards, reversed(backwards), strict=True))
 
 
 def test_steps_seeds_and_the_start_differ():
     noise, x = SampleNoise([0, 1, 2]), torch.zeros(3, 64)
-    draws = torch.cat([noise.initial((64,)), *(noise(step, x) for step in range(3))])
+    draws = torch.cat([noise.initial((64,)), *(noise(Draw(step), x) for step in range(3))])
     correlation = torch.corrcoef(draws) - torch.eye(len(draws))
     assert float(correlation.abs().max()) < 0.5
     assert len({tuple(row.tolist()) for row in draws}) == 12
@@ -40,19 +40,21 @@ def test_the_global_generator_plays_no_part():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_precision_changes_nothing_but_rounding(dtype):
     noise = SampleNoise([8, 9])
-    wide = noise(2, torch.zeros(2, 50, dtype=torch.float64))
-    assert torch.equal(noise(2, torch.zeros(2, 50, dtype=dtype)), wide.to(dtype))
+    wide = noise(Draw(2), torch.zeros(2, 50, dtype=torch.float64))
+    assert torch.equal(noise(Draw(2), torch.zeros(2, 50, dtype=dtype)), wide.to(dtype))
     assert torch.equal(noise.initial((50,), dtype), noise.initial((50,), torch.float64).to(dtype))
 
 
 def test_noise_goes_to_the_device_of_the_state():
-    assert SampleNoise([1])(0, torch.empty(1, 3, device="meta")).device.type == "meta"
+    assert SampleNoise([1])(Draw(0), torch.empty(1, 3, device="meta")).device.type == "meta"
     assert SampleNoise([1]).initial((3,), device="meta").device.type == "meta"
 
 
 def test_moments_are_those_of_the_standard_normal():
     count = 400_000
-    x = torch.cat([SampleNoise(range(200))(step, torch.zeros(200, 1000, dtype=torch.float64)) for step in range(2)])
+    x = torch.cat(
+        [SampleNoise(range(200))(Draw(step), torch.zeros(200, 1000, dtype=torch.float64)) for step in range(2)]
+    )
     x = x.flatten()
     assert abs(float(x.mean())) < 5 / count**0.5
     assert abs(float(x.var()) - 1) < 5 * (2 / count) ** 0.5

@@ -65,8 +65,8 @@ def test_history_counts_every_kind_of_row():
 
 
 def test_coefficients_lists_them_all():
-    step = one_step(Row(1.0, [2.0]), error=Row(3.0, [4.0]), noise=5.0)
-    assert list(Plan([step]).coefficients()) == [1.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    step = one_step(Row(1.0, [2.0], [5.0]), error=Row(3.0, [4.0]), draws=[None])
+    assert list(Plan([step]).coefficients()) == [1.0, 1.0, 2.0, 5.0, 3.0, 4.0]
 
 
 def test_numbers_stay_numbers():
@@ -91,7 +91,7 @@ def test_steps_must_meet():
 
 def test_a_plan_cannot_be_changed():
     plan = plan_of()
-    for target, name in [(plan, "splitting"), (plan.steps[0], "noise"), (plan.steps[0].advance, "state")]:
+    for target, name in [(plan, "splitting"), (plan.steps[0], "draws"), (plan.steps[0].advance, "state")]:
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             setattr(target, name, None)
 
@@ -113,12 +113,15 @@ def test_equal_to_rounding():
 
 
 def test_equality_sees_every_part():
-    step = one_step(error=Row(3.0, [4.0]), noise=5.0)
+    step = one_step(Row(1.0, [2.0], [5.0]), error=Row(3.0, [4.0]), draws=[(0.0, 1.0)])
     same = Plan([step])
     assert same == Plan([attrs.evolve(step)])
     for change in [
-        {"noise": 5.1},
-        {"noise": None},
+        {"advance": Row(1.0, [2.0], [5.1])},
+        {"advance": Row(1.0, [2.0])},
+        {"draws": [(0.0, 1.1)]},
+        {"draws": [None]},
+        {"draws": [(0.0, 1.0), None]},
         {"error": None},
         {"error": Row(3.0, [4.1])},
         {"end": 1.1},
@@ -150,7 +153,7 @@ def test_repr_is_short():
 
 
 def test_map_reaches_every_coefficient():
-    step = one_step(error=Row(3.0, [4.0]), noise=5.0, correct=Row(6.0, [7.0]))
+    step = one_step(Row(1.0, [2.0], [5.0]), error=Row(3.0, [4.0]), draws=[None], correct=Row(6.0, [7.0]))
     plan = Plan([step, Step(1.0, 2.0, [Stage(1.0), Stage(1.5, Row(8.0, [9.0]))], Row(1.0))], "eps", {"by": "hand"})
     doubled = plan.map(lambda c: 2 * c)
     heres = 2  # the points that are the state itself stay so

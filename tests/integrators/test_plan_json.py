@@ -40,7 +40,7 @@ def test_noise_scales_are_kept():
     plan = deis.make_plan(ode, deis.make_grid("t2")(ode, 4), "sddim")
     again = deis.plan_from_json(deis.plan_to_json(plan))
     assert again.stochastic
-    assert [step.noise for step in again.steps] == [step.noise for step in plan.steps]
+    assert [step.draws for step in again.steps] == [step.draws for step in plan.steps]
 
 
 def test_provenance_names_the_integrator_the_ode_and_the_version():
@@ -69,9 +69,9 @@ def test_a_plan_for_another_grid_is_refused_with_both_grids_named():
         ("[]", "TypeError"),
         ("{}", "format"),
         (json.dumps({"format": "another"}), "another"),
-        (json.dumps({"format": "deis-plan-1", "splitting": "N", "provenance": {}}), "steps"),
-        (json.dumps({"format": "deis-plan-1", "splitting": "N", "provenance": {}, "steps": []}), "at least one step"),
-        (json.dumps({"format": "deis-plan-1", "splitting": "N", "provenance": {}, "steps": [{"start": 0}]}), "end"),
+        (json.dumps({"format": "deis-plan-2", "splitting": "N", "provenance": {}}), "steps"),
+        (json.dumps({"format": "deis-plan-2", "splitting": "N", "provenance": {}, "steps": []}), "at least one step"),
+        (json.dumps({"format": "deis-plan-2", "splitting": "N", "provenance": {}, "steps": [{"start": 0}]}), "end"),
     ],
 )
 def test_what_is_not_a_plan_is_refused(text, named):

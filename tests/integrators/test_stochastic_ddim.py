@@ -41,7 +41,7 @@ def test_without_noise_it_is_ddim(name, law):
     plan, ddim = StochasticDDIM(0.0, law).plan(ode, grid(ode)), ExponentialEuler("eps").plan(ode, grid(ode))
     sigma = ode.schedule.sigma(grid(ode))
     for n, (a, b) in enumerate(zip(plan.steps, ddim.steps, strict=True)):
-        assert a.noise == 0
+        assert a.advance.noise == (0.0,)
         assert a.advance.state == pytest.approx(b.advance.state, rel=1e-13)
         error = abs(a.advance.values[0] - b.advance.values[0])
         assert error <= 1e-12 * float(sigma[n] * b.advance.state + sigma[n + 1])  # the closed form cancels
@@ -59,7 +59,7 @@ def test_with_full_noise_it_is_the_posterior_of_ddpm(name, law):
         variance = (1 - a) * (1 - t) / (1 - s)
         of_x0, of_x = math.sqrt(t) * (1 - a) / (1 - s), math.sqrt(a) * (1 - t) / (1 - s)
         # x_0 = (x_s - sqrt(1 - s) eps) / sqrt(s)
-        assert step.noise**2 == pytest.approx(variance, rel=1e-9)
+        assert step.advance.noise[0] ** 2 == pytest.approx(variance, rel=1e-9)
         assert step.advance.state == pytest.approx(of_x0 / math.sqrt(s) + of_x, rel=1e-9)
         assert step.advance.values[0] == pytest.approx(-of_x0 * math.sqrt(1 - s) / math.sqrt(s), rel=1e-9)
 
@@ -89,7 +89,7 @@ def test_sde_law_is_the_exponential_integrator_of_the_reverse_sde(schedule, eta)
             return flow(r) ** 2 * eta**2 * number(schedule.squared_diffusion, r)
 
         variance = -quad(spread, s, t, epsrel=1e-8)[0]  # time runs backwards
-        assert step.noise**2 == pytest.approx(variance, rel=1e-7, abs=1e-14)
+        assert step.advance.noise[0] ** 2 == pytest.approx(variance, rel=1e-7, abs=1e-14)
         # mean: alpha_t x0 + Psi(t, s) (x_s - alpha_s x0) with x_s - alpha_s x0 = sigma_s eps
         of_eps = flow(s) * number(schedule.sigma, s)
         ratio = number(schedule.alpha, t) / number(schedule.alpha, s)
@@ -106,7 +106,9 @@ def test_noise_level_is_exact_for_data_at_one_point(name, eta, law):
     variance = ode.schedule.sigma(times) ** 2
     for n, step in enumerate(StochasticDDIM(eta, law).plan(ode, times).steps):
         gain = step.advance.state + step.advance.values[0] / float(variance[n].sqrt())
-        assert gain**2 * float(variance[n]) + step.noise**2 == pytest.approx(float(variance[n + 1]), rel=1e-10)
+        assert gain**2 * float(variance[n]) + step.advance.noise[0] ** 2 == pytest.approx(
+            float(variance[n + 1]), rel=1e-10
+        )
 
 
 def variances(plan, schedule, std):
@@ -117,7 +119,7 @@ def variances(plan, schedule, std):
     variance = exact[0]
     for n, step in enumerate(plan.steps):
         gain = step.advance.state + step.advance.values[0] * sigma[n] / exact[n]
-        variance = gain**2 * variance + step.noise**2
+        variance = gain**2 * variance + step.advance.noise[0] ** 2
     return variance, exact[-1]
 
 
@@ -158,7 +160,9 @@ def test_each_step_has_its_own_noise(noise_step):
     ode = ode_of("vp-linear")
     asked = []
     plan = StochasticDDIM().plan(ode, grid(ode))
-    solve(ode, torch.ones(2, 3), grid(ode), plan, noise=lambda n, x: asked.append(n) or torch.zeros_like(x))
+    solve(
+        ode, torch.ones(2, 3), grid(ode), plan, noise=lambda draw, x: asked.append(draw.number) or torch.zeros_like(x)
+    )
     assert asked == list(range(8))
     assert asked[noise_step] == noise_step
 
