@@ -1,6 +1,6 @@
 """Train the digits U-Net and the digits classifier that ship in deis/zoo/data.
 
-    OMP_NUM_THREADS=1 python benchmarks/train_digits.py --threads 1
+    OMP_NUM_THREADS=1 python -m benchmarks.train_digits --threads 1
 
 All randomness of a training step is a function of the seed and the step's number, so an interrupted run
 that is started again continues as if nothing had happened (the checkpoint is removed at the end).
@@ -8,8 +8,6 @@ that is started again continues as if nothing had happened (the checkpoint is re
 
 import io
 import json
-import math
-import os
 import platform
 import time
 from pathlib import Path
@@ -20,9 +18,18 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import trange
 
+from benchmarks.training import (
+    learning_rate,
+    parameters,
+    running_mean,
+    save_weights,
+    strata,
+    update,
+    write_json,
+    write_whole,
+)
 from deis.diffusion.schedules import VPLinear
 from deis.zoo.classifier import DigitsClassifier
 from deis.zoo.unet import NO_LABEL, DigitsUNet
@@ -33,21 +40,13 @@ DATA = REPOSITORY / "deis" / "zoo" / "data"
 RESULTS = REPOSITORY / "benchmarks" / "results" / "train_digits.json"
 CHECKPOINT = REPOSITORY / "build" / "train_digits.pt"
 
-BATCH, LEARNING_RATE, WARMUP, EMA_DECAY, LABEL_DROPOUT, CLIP = 128, 1.5e-3, 500, 0.999, 0.1, 1.0
+BATCH, LEARNING_RATE, WARMUP, EMA_DECAY, LABEL_DROPOUT = 128, 1.5e-3, 500, 0.999, 0.1
 SAVE_EVERY, EVALUATE_EVERY = 500, 2000
 CLASSIFIER_STEPS, HELD_OUT = 3000, 360
 SCHEDULE = VPLinear()
 PATH = click.Path(path_type=Path)
 
 Data = tuple[Tensor, Tensor]  # images (n, 1, 8, 8), labels (n,)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside ``path``, then move it there in one go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 def write_images() -> None:
@@ -73,8 +72,7 @@ def split(data: Data) -> tuple[Data, Data]:
 def denoising_loss(network: nn.Module, data: Data) -> Tensor:
     """Mean square error of eps, with times stratified over [t_min, t_max]."""
     images, labels = data
-    strata = (torch.arange(len(images)) + torch.rand(len(images), dtype=torch.float64)) / len(images)
-    t = SCHEDULE.t_min + (SCHEDULE.t_max - SCHEDULE.t_min) * strata
+    t = SCHEDULE.t_min + (SCHEDULE.t_max - SCHEDULE.t_min) * strata(len(images))
     alpha, sigma = (level(t).float()[:, None, None, None] for level in (SCHEDULE.alpha, SCHEDULE.sigma))
     eps = torch.randn_like(images)
     return functional.mse_loss(network(alpha * images + sigma * eps, t, labels), eps)
@@ -91,23 +89,6 @@ def fixed_loss(network: nn.Module, data: Data, repeats: int = 8) -> float:
     return torch.stack(losses).mean().item()
 
 
-def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
-    """Linear warmup, then a quarter cosine wave down to zero."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1))) / 2
-
-
-def update(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
-    """One step down the gradient of ``loss``, clipped."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-    optimizer.step()
-
-
 class DenoiserTraining:
     """The U-Net, its running mean, its optimizer and how far they have come."""
 
@@ -116,8 +97,7 @@ class DenoiserTraining:
         self.train, self.held_out, self.steps, self.seed = train, held_out, steps, seed
         self.checkpoint = checkpoint
         self.network = DigitsUNet()
-        averaging = get_ema_multi_avg_fn(EMA_DECAY)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.network, multi_avg_fn=averaging)
+        self.average = running_mean(self.network, EMA_DECAY)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=0.01, foreach=True)
         self.progress: dict[str, Any] = {"seed": seed, "planned": steps, "step": 0, "seconds": 0.0}
         self.progress["history"] = []
@@ -204,16 +184,6 @@ def accuracy(network: nn.Module, data: Data) -> float:
     return right.double().mean().item()
 
 
-def parameters(network: nn.Module) -> int:
-    """Number of parameters."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write the state of ``network`` as safetensors."""
-    write_whole(path, safetensors.torch.save(network.state_dict()))
-
-
 @torch.no_grad()
 def sample(network: nn.Module, labels: Tensor, calls: int) -> Tensor:
     """Images by DDIM (arXiv 2010.02502, eq. 12 without noise) on times whose square roots are evenly spaced.
@@ -278,7 +248,7 @@ def main(**options: Any) -> None:
         "threads": options["threads"],
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
-    write_whole(options["results"], (json.dumps(record, indent=2) + "\n").encode())
+    write_json(options["results"], record)
     training.checkpoint.unlink(missing_ok=True)
 
 
