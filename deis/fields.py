@@ -84,6 +84,17 @@ def one_of(known: Iterable[str], *, optional: bool = False) -> Validator:
     return validate
 
 
+def name_or(kind: type, known: Iterable[str]) -> Validator:
+    """Accept one of the ``known`` names, and anything of a ``kind``."""
+    named = one_of(known)
+
+    def validate(instance: Any, attribute: Any, value: Any) -> None:
+        if not isinstance(value, kind):
+            named(instance, attribute, value)
+
+    return validate
+
+
 def is_callable(instance: Any, attribute: Any, value: Any) -> None:
     """Accept what can be called."""
     if not callable(value):

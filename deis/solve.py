@@ -28,15 +28,21 @@ class Solution:
     x: Tensor
     """State at the end."""
     times: tuple[float, ...]
+    """Times of the states; a run that ended early on request ends with the time that it reached."""
     states: tuple[Tensor, ...] | None
     """States at all ``times``, if they were asked for."""
     nfe: int
     """Number of evaluations of N that were made."""
     steps: int
+    """Steps of the plan; for adaptive methods the accepted ones."""
     seconds_in_network: float
     seconds_in_solver: float
     plan: Plan | None
     """None for methods that make their steps as they go."""
+    rejected: int = 0
+    """Steps whose error an adaptive method found too large; their evaluations count in ``nfe``."""
+    diagnosis: str = ""
+    """Why an adaptive method ended early, which it does on request only; empty if it did not."""
 
 
 class Evaluator:
@@ -100,7 +106,8 @@ def solve(
     :param x0: state at ``times[0]``, of any shape; floating point or complex. The result has its dtype and device.
     :param times: a grid, or strictly monotone numbers in the ODE's domain, in either direction.
     :param integrator: an integrator, the name of a registered one, or a plan made for this ODE and these times.
-    :param noise: source of standard normal values, called with (step, state), for stochastic integrators.
+    :param noise: source of standard normal values, called with (:class:`~deis.Draw`, state), for stochastic
+        integrators.
     :param keep_states: whether to keep the state at every time.
     :raises ArgumentError: for times that are not monotone or leave the domain, and for states that cannot be used.
     :raises CapabilityError: if the ODE lacks something that the integrator needs.
@@ -120,14 +127,15 @@ def solve(
         return _black_box(ode, x0, grid, method, began, keep_states)
     form, plan = prepare(ode, x0, times if isinstance(times, Tensor) else grid, method, noise)
     evaluate = Evaluator(form)
-    states = [x0] if keep_states else None
+    states = {grid.times[0]: x0}
     last = x0
     for reached in drive(march(plan, form.apply, x0, noise), evaluate):
         last = reached.state
-        if states is not None:
-            states.append(last)
+        if keep_states:
+            states[reached.time] = last  # the newest at a time, where a step of no length follows
     evaluate.check(last, x0)
-    return _solution(last, grid, states, evaluate, len(plan.steps), began, plan)
+    kept = list(states.values()) if keep_states else None
+    return _solution(last, grid.times, kept, evaluate, len(plan.steps), began, plan)
 
 
 def iterate(
@@ -140,8 +148,8 @@ def iterate(
 ) -> Iterator[Reached]:
     """Like :func:`solve`, but yields ``(step, time, state)`` as each time is reached.
 
-    With a corrector the state at a time is known once N has been evaluated there. Nothing waits for the device, so
-    that NaN and Inf are not looked for.
+    With a corrector the state at a time is known once N has been evaluated there; a time comes twice where a step has
+    no length. Nothing waits for the device, so that NaN and Inf are not looked for.
 
     :raises CapabilityError: for methods that make their steps as they go.
     """
@@ -234,21 +242,25 @@ def _black_box(
     check_state(x0, probe.is_complex())
     if probe.dim():
         _check_shape(ode, probe.shape, x0.shape)
-    evaluate, wide = Evaluator(ode), accumulation_dtype(x0.dtype)
+    form = method.form_of(ode)
+    evaluate, wide = Evaluator(form), accumulation_dtype(x0.dtype)
 
     def nonlinearity(t: float, x: Tensor) -> Tensor:
         value = evaluate(Ask(evaluate.nfe, t, x.to(x0.dtype)))
         evaluate.check(value, x0)  # an adaptive method waits for the device at each step anyway
         return value.to(wide)
 
-    states = [x.to(x0.dtype) for x in method.integrate(ode, nonlinearity, x0.to(wide), grid.tensor())]
+    found = method.integrate(form, nonlinearity, x0.to(wide), grid.tensor())
+    states = [x.to(x0.dtype) for x in found.states]
     evaluate.check(states[-1], x0)
-    return _solution(states[-1], grid, states if keep_states else None, evaluate, grid.intervals, began, None)
+    steps = len(found.times) - 1 if found.accepted is None else found.accepted
+    whole = _solution(states[-1], found.times, states if keep_states else None, evaluate, steps, began, None)
+    return attrs.evolve(whole, rejected=found.rejected, diagnosis=found.diagnosis)
 
 
 def _solution(
     x: Tensor,
-    grid: TimeGrid,
+    times: tuple[float, ...],
     states: list[Tensor] | None,
     evaluate: Evaluator,
     steps: int,
@@ -256,13 +268,5 @@ def _solution(
     plan: Plan | None,
 ) -> Solution:
     total = time.perf_counter() - began
-    return Solution(
-        x,
-        grid.times,
-        None if states is None else tuple(states),
-        evaluate.nfe,
-        steps,
-        evaluate.seconds,
-        total - evaluate.seconds,
-        plan,
-    )
+    kept = None if states is None else tuple(states)
+    return Solution(x, times, kept, evaluate.nfe, steps, evaluate.seconds, total - evaluate.seconds, plan)

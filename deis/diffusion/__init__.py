@@ -1,7 +1,9 @@
 """Diffusion models as semilinear ODEs."""
 
+from deis.diffusion.analytic import second_moments
 from deis.diffusion.brownian import BrownianNoise
 from deis.diffusion.discrete import DiscreteVP
+from deis.diffusion.gaussian_start import GaussianStart
 from deis.diffusion.guidance import ClassifierFree, Labelled
 from deis.diffusion.inversion import Interpolation, Reconstruction, decode, encode, interpolate, reconstruct, slerp
 from deis.diffusion.langevin import CriticallyDampedLangevin
@@ -24,6 +26,7 @@ __all__ = [
     "CriticallyDampedLangevin",
     "DiscreteVP",
     "GaussianMixture",
+    "GaussianStart",
     "Interpolation",
     "Labelled",
     "Likelihood",
@@ -43,5 +46,6 @@ __all__ = [
     "log_likelihood",
     "reconstruct",
     "sample",
+    "second_moments",
     "slerp",
 ]

@@ -14,7 +14,8 @@ from deis.errors import ArgumentError
 from deis.integrators.plan import Draw
 
 _REACH: Final = 2**11  # the path is known for log times in (-_REACH, _REACH)
-_LEVELS: Final = 38  # bisections: to 2 * _REACH / 2^38 = 1.5e-8 in log time
+_LEVELS: Final = 38  # bisections
+_GRAIN: Final = 2.0**-26  # 2 * _REACH / 2^_LEVELS = 1.5e-8 in log time
 _KEY: Final = 2**63  # apart from the keys of SampleNoise, which are below
 
 
@@ -53,11 +54,11 @@ class BrownianNoise:
         if draw.span is None:
             return SampleNoise(self.seeds)(draw, x)
         check_samples(self.seeds, x)
-        places = [_place(v) for v in draw.span]
-        if places[0] == places[1]:
-            raise ArgumentError("span", f"must be longer than {2 * _REACH / 2**_LEVELS:.1e}", draw.span)
+        start, end = map(_place, draw.span)
+        if start == end:
+            raise ArgumentError("span", f"must be longer than {_GRAIN:.1e}", draw.span)
         shape = tuple(x.shape[1:])
-        rows = [_increment(seed, *places, shape) for seed in self.seeds]
+        rows = [_increment(seed, start, end, shape) for seed in self.seeds]
         return torch.from_numpy(np.stack(rows)).to(x.device, x.dtype, non_blocking=True)
 
 
@@ -65,25 +66,25 @@ def _place(v: float) -> int:
     """Number of the time in the finest level of the tree, 1 to 2^_LEVELS - 1."""
     if not abs(v) < _REACH:
         raise ArgumentError("span", f"must lie between the log times -{_REACH} and {_REACH}", v)
-    place = round((v + _REACH) * (2**_LEVELS / (2 * _REACH)))
-    return min(max(place, 1), 2**_LEVELS - 1)
+    last: int = 2**_LEVELS - 1
+    return min(max(round((v + _REACH) / _GRAIN), 1), last)
 
 
 def _increment(seed: int, start: int, end: int, shape: tuple[int, ...]) -> np.ndarray:
     """The normalised increment of B: of Y_late - e^{-d/2} Y_early over the root of 1 - e^{-d}, with its direction."""
     early, late = sorted((start, end))
-    decay = -(late - early) * (2 * _REACH / 2**_LEVELS)
-    value = _path(seed, late, shape) - math.exp(decay / 2) * _path(seed, early, shape)
-    size: np.ndarray = value / math.sqrt(-math.expm1(decay))
-    return size if end > start else -size
+    decay = -(late - early) * _GRAIN
+    value: np.ndarray = _path(seed, late, shape) - math.exp(decay / 2) * _path(seed, early, shape)
+    value /= math.copysign(math.sqrt(-math.expm1(decay)), end - start)
+    return value
 
 
 def _path(seed: int, place: int, shape: tuple[int, ...]) -> np.ndarray:
     """Y at a place of the finest level, by bisection from both ends."""
     low, high = _normal(seed, 0, 0, shape), _normal(seed, 0, 1, shape)
     for level, node, upper in _descent(place):
-        half = _REACH / 2**level  # distance of the middle to both ends
-        middle = (low + high) * (0.5 / math.cosh(min(half / 2, 700.0)))
+        half = _REACH / 2 ** (level - 1)  # distance of the middle to both ends
+        middle: np.ndarray = (low + high) * (0.5 / math.cosh(min(half / 2, 700.0)))
         middle += math.sqrt(math.tanh(half / 2)) * _normal(seed, level, node, shape)
         if upper is None:
             return middle

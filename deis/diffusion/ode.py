@@ -113,8 +113,8 @@ class ProbabilityFlowODE(SemilinearODE):
         raise CapabilityError(f"the linear part of the splitting {self.splitting!r} is constant in no clock; {_SPLIT}")
 
     def reverse_sde(self, tau: float) -> "ProbabilityFlowODE":
-        """The drift of dx = (F x - (1 + tau^2) / 2 g^2 score) dt + tau g dw; only its splittings eps and x0 exist."""
-        return attrs.evolve(self, tau=tau)
+        """The drift of dx = (F x - (1 + tau^2) / 2 g^2 score) dt + tau g dw, split into eps unless this is x0."""
+        return attrs.evolve(self if self._is("x0") else self.split("eps"), tau=tau)
 
     def noise_scale(self, t: Tensor, s: Tensor) -> Tensor:
         levels, tau = self.schedule, self.tau

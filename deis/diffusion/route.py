@@ -10,6 +10,7 @@ from deis.errors import ArgumentError, DeisError
 from deis.fields import as_integer
 from deis.grids import GridFamily, TimeGrid, make_grid
 from deis.integrators.base import BlackBox, Integrator, as_integrator
+from deis.integrators.denoised import Denoised
 from deis.integrators.plan import Plan
 from deis.odes.base import SemilinearODE
 from deis.solve import Solution, solve
@@ -41,13 +42,14 @@ class Route:
         return solution
 
 
-def plan_route(ode: Any, nfe: Any, integrator: Any, grid: Any, default: int = _NFE) -> Route:
+def plan_route(ode: Any, nfe: Any, integrator: Any, grid: Any, default: int = _NFE, *, denoise: bool = False) -> Route:
     """The route that the arguments of :func:`sample` describe; ``default`` stands for None as ``nfe``.
 
     :raises ArgumentError: if they do not fit one another, or ``ode`` is none.
     """
     _check_ode(ode)
     method = _method(integrator)
+    method = Denoised(method) if denoise else method
     return Route(method, *_times(ode, method, as_integer(nfe), grid, default))
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 
+from deis.diffusion.gaussian_start import GaussianStart
 from deis.diffusion.noise import SampleNoise
 from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.route import plan_route
 from deis.errors import ArgumentError
+from deis.fields import need
 from deis.grids import GridFamily, Times
 from deis.integrators.base import Integrator
 from deis.solve import Solution
@@ -25,6 +27,8 @@ def sample(
     nfe: int | None = None,
     integrator: Integrator | str = "tab3",
     grid: GridFamily | Times | str = "t2",
+    start: GaussianStart | None = None,
+    denoise: bool = False,
     keep_states: bool = False,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -38,6 +42,8 @@ def sample(
         as a method that chooses its own steps makes.
     :param integrator: an integrator, or the name of a registered one.
     :param grid: a grid family, its name, or times from noise to data.
+    :param start: makes the first part of the way in closed form, down to its own ``until``, where the grid starts.
+    :param denoise: let the last of the ``nfe`` calls replace the state at the end by the prediction of the data there.
     :param dtype: float16, bfloat16, float32 or float64.
     :raises ArgumentError: if the method cannot make ``nfe`` calls; the nearest numbers are named.
 
@@ -49,12 +55,19 @@ def sample(
     """
     if dtype not in _DTYPES:
         raise ArgumentError("dtype", "must be float16, bfloat16, float32 or float64 of torch", dtype)
-    route = plan_route(ode, nfe, integrator, grid)
+    if start is not None:
+        need("start", start, GaussianStart)
+    rest = ode if start is None else start.rest(ode)
+    route = plan_route(rest, nfe, integrator, grid, denoise=denoise)
+    first = route.times.times[0]
+    if start is not None and first != start.until:
+        raise ArgumentError("grid", f"must begin at {start.until}, where the start ends", first)
     noise, one = SampleNoise(seeds), _shape(shape)
-    _, sigma = ode.marginal(route.times.tensor()[0])
+    _, sigma = ode.marginal(torch.tensor(first if start is None else ode.domain[0], dtype=torch.float64))
     with torch.no_grad():
-        start = noise.initial(one, dtype, device) * float(sigma)
-        return route.solve(ode, start, noise=noise, keep_states=keep_states)
+        x = noise.initial(one, dtype, device) * float(sigma)
+        x = x if start is None else start.state(ode, x)
+        return route.solve(rest, x, noise=noise, keep_states=keep_states)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:

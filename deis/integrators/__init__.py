@@ -1,17 +1,26 @@
 """Integrators: one family of methods a file."""
 
 from deis.integrators.adaptive import Adaptive
+from deis.integrators.analytic_ddim import AnalyticDDIM, SecondMoments
+from deis.integrators.ancestral import Ancestral
 from deis.integrators.base import INTEGRATORS, BlackBox, Integrator, Trajectory
+from deis.integrators.churn import Churn
+from deis.integrators.denoised import Denoised
 from deis.integrators.dop853 import Dop853
 from deis.integrators.dopri5 import Dopri5
 from deis.integrators.euler import Euler
+from deis.integrators.euler_maruyama import EulerMaruyama
 from deis.integrators.exponential_euler import ExponentialEuler
+from deis.integrators.exponential_runge_kutta import ExponentialRungeKutta
 from deis.integrators.ipndm import IPNDM
+from deis.integrators.langevin import LangevinCorrected
 from deis.integrators.plan import HERE, Draw, Plan, Row, Stage, Step
 from deis.integrators.plan_json import plan_from_json, plan_to_json
 from deis.integrators.pndm import PNDM
 from deis.integrators.polynomial import PolynomialEIAB
 from deis.integrators.rho_runge_kutta import RhoRungeKutta
+from deis.integrators.singlestep import SinglestepDPM
+from deis.integrators.stochastic import Stochastic
 from deis.integrators.stochastic_ddim import StochasticDDIM
 
 __all__ = [
@@ -20,19 +29,29 @@ __all__ = [
     "IPNDM",
     "PNDM",
     "Adaptive",
+    "AnalyticDDIM",
+    "Ancestral",
     "BlackBox",
+    "Churn",
+    "Denoised",
     "Dop853",
     "Dopri5",
     "Draw",
     "Euler",
+    "EulerMaruyama",
     "ExponentialEuler",
+    "ExponentialRungeKutta",
     "Integrator",
+    "LangevinCorrected",
     "Plan",
     "PolynomialEIAB",
     "RhoRungeKutta",
     "Row",
+    "SecondMoments",
+    "SinglestepDPM",
     "Stage",
     "Step",
+    "Stochastic",
     "StochasticDDIM",
     "Trajectory",
     "plan_from_json",

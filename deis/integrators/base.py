@@ -4,6 +4,7 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -104,6 +105,22 @@ def as_integrator(value: "Integrator | str") -> Integrator:
     return value
 
 
+@attrs.frozen(eq=False)
+class Trajectory:
+    """What a method that makes its steps as it goes has done."""
+
+    states: Sequence[Tensor]
+    """States at the given times; of a run that ended early, at those reached and where it stopped."""
+    times: tuple[float, ...]
+    """Times of the states."""
+    accepted: int | None = None
+    """Number of steps; None if it is not known."""
+    rejected: int = 0
+    """Number of steps whose error was too large, so that they were made again."""
+    diagnosis: str = ""
+    """Why the run ended early; empty if it did not."""
+
+
 class BlackBox(Integrator):
     """A method that makes its steps as it goes: it has no plan, and brings its own loop."""
 
@@ -124,13 +141,21 @@ class BlackBox(Integrator):
         """
         raise CapabilityError(f"{self!r} chooses its number of evaluations itself; set its tolerances instead of nfe")
 
+    def form_of(self, ode: SemilinearODE) -> SemilinearODE:
+        """The form of the ODE that is integrated.
+
+        :raises CapabilityError: if the ODE lacks it.
+        """
+        return ode
+
     @abc.abstractmethod
     def integrate(
         self, ode: SemilinearODE, evaluate: Callable[[float, Tensor], Tensor], x0: Tensor, times: Tensor
-    ) -> Sequence[Tensor]:
+    ) -> Trajectory:
         """States at every one of ``times``, the first of them ``x0``.
 
-        :param evaluate: N(t, x), counted and checked.
+        :param ode: what :meth:`form_of` returned.
+        :param evaluate: N(t, x) of that form, counted and checked.
         """
 
 

@@ -1,6 +1,6 @@
 """The adaptive Dormand-Prince method of order 8 of scipy, for reference solutions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import attrs
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deis.errors import CapabilityError, DeisError
 from deis.fields import integer_in, number_in, one_of
-from deis.integrators.base import INTEGRATORS, BlackBox
+from deis.integrators.base import INTEGRATORS, BlackBox, Trajectory
 from deis.integrators.rhs import FORMS, RightHandSide
 from deis.odes.base import SemilinearODE
 
@@ -43,12 +43,12 @@ class Dop853(BlackBox):
 
     def integrate(
         self, ode: SemilinearODE, evaluate: Callable[[float, Tensor], Tensor], x0: Tensor, times: Tensor
-    ) -> Sequence[Tensor]:
+    ) -> Trajectory:
         if x0.requires_grad and torch.is_grad_enabled():
             raise CapabilityError(f"{self!r} has no gradients; use dopri5, or call it under torch.no_grad()")
         slope = RightHandSide(self, ode, evaluate, times, self.form, self.max_nfe)
         if x0.numel() == 0:
-            return [x0] * len(times)
+            return Trajectory([x0] * len(times), tuple(times.tolist()))
         kind = torch.complex128 if x0.is_complex() else torch.float64
 
         def flat(x: Tensor) -> NDArray[Any]:
@@ -68,4 +68,5 @@ class Dop853(BlackBox):
             )
             if not found.success:
                 raise DeisError(slope.diagnosis("needs steps below rounding"))
-            return [x0, *slope.states([state(y) for y in found.y.T])]
+            states = [x0, *slope.states([state(y) for y in found.y.T])]
+            return Trajectory(states, tuple(times.tolist()))

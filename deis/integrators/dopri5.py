@@ -1,6 +1,6 @@
 """The adaptive Dormand-Prince method of torchdiffeq, on the ODE as it stands or on its rho form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import attrs
 from torch import Tensor
@@ -8,7 +8,7 @@ from torchdiffeq import odeint
 
 from deis.errors import DeisError
 from deis.fields import integer_in, number_in, one_of
-from deis.integrators.base import INTEGRATORS, BlackBox
+from deis.integrators.base import INTEGRATORS, BlackBox, Trajectory
 from deis.integrators.rhs import FORMS, RightHandSide
 from deis.odes.base import SemilinearODE
 
@@ -36,14 +36,14 @@ class Dopri5(BlackBox):
 
     def integrate(
         self, ode: SemilinearODE, evaluate: Callable[[float, Tensor], Tensor], x0: Tensor, times: Tensor
-    ) -> Sequence[Tensor]:
+    ) -> Trajectory:
         slope = RightHandSide(self, ode, evaluate, times, self.form, self.max_nfe)
         if x0.numel() == 0:
-            return [x0] * len(times)
+            return Trajectory([x0] * len(times), tuple(times.tolist()))
         # step_t keeps the last step from running past the end, where the ODE may not exist
         tolerances = {"rtol": self.rtol, "atol": self.atol, "options": {"step_t": slope.grid}}
         try:
             _, *values = odeint(slope, slope.start(x0), slope.grid, method="dopri5", **tolerances)
         except AssertionError as error:  # "underflow in dt"
             raise DeisError(slope.diagnosis("needs steps below rounding")) from error
-        return [x0, *slope.states(values)]
+        return Trajectory([x0, *slope.states(values)], tuple(times.tolist()))

@@ -10,6 +10,7 @@ from torch import Tensor
 from deis.fields import boolean, integer_in, one_of, text
 from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, lookback, unstack
+from deis.integrators.moments import MOMENTS, moment_weights, row_order
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.integrators.starting import extra_evaluations, starting_step
 from deis.odes.base import SemilinearODE
@@ -18,6 +19,7 @@ _register = INTEGRATORS.register
 
 
 @_register("polynomial")
+@_register("default", predict="x0", clock="vp_t", steps=3, corrector=True)
 @_register("ei-score", predict="score", steps=1)
 @_register("tab0", clock="t", steps=1)
 @_register("tab1", clock="t", steps=2)
@@ -29,12 +31,30 @@ _register = INTEGRATORS.register
 @_register("logrhoab1", clock="log_rho", steps=2)
 @_register("logrhoab2", clock="log_rho", steps=3)
 @_register("logrhoab3", clock="log_rho", steps=4)
+@_register("lms", predict="eps", clock="rho", steps=4)
+@_register("exp-adams2", steps=2, start="runge-kutta")
+@_register("exp-adams3", steps=3, start="runge-kutta")
+@_register("exp-adams4", steps=4, start="runge-kutta")
+@_register("dpm-2m", predict="eps", clock="lambda", steps=2, moments="bh2")
+@_register("dpm-3m", predict="eps", clock="lambda", steps=3)
+@_register("dpm-3m-published", predict="eps", clock="lambda", steps=3, moments="published")
+@_register("dpmpp-2m", predict="x0", clock="lambda", steps=2, moments="bh2")
+@_register("dpmpp-2m-taylor", predict="x0", clock="lambda", steps=2)
+@_register("dpmpp-3m", predict="x0", clock="lambda", steps=3)
+@_register("dpmpp-3m-published", predict="x0", clock="lambda", steps=3, moments="published")
+@_register("unipc-1", predict="x0", clock="lambda", steps=1, corrector=True, moments="bh2")
+@_register("unipc-2", predict="x0", clock="lambda", steps=2, corrector=True, moments="bh2")
+@_register("unipc-3", predict="x0", clock="lambda", steps=3, corrector=True, moments="bh2")
+@_register("unipc-4", predict="x0", clock="lambda", steps=4, corrector=True, moments="bh2")
+@_register("unipc-1-bh1", predict="x0", clock="lambda", steps=1, corrector=True, moments="bh1")
+@_register("unipc-2-bh1", predict="x0", clock="lambda", steps=2, corrector=True, moments="bh1")
 @attrs.frozen
 class PolynomialEIAB(Integrator):
-    """The family of exponential Adams methods (tAB-DEIS, rhoAB-DEIS, UniP, UniPC and their relatives).
+    """The family of exponential Adams methods (DEIS, DPM-Solver++ multistep, UniPC and their relatives).
 
     One step integrates  x_t = Psi(t, s) x_s + int_s^t Psi(t, r) G(r) P(r) dr  exactly, P being the polynomial through
-    the newest values of N (eq. :eq:`weights` of the theory page).
+    the newest values of N (eq. :eq:`weights` of the theory page). With four points and more, large steps are unstable
+    on some equations (Burgers, Korteweg-de Vries, Kuramoto-Sivashinsky).
 
     :param predict: splitting of the ODE, that is, what is extrapolated; None for the ODE's own.
     :param clock: variable in which P is a polynomial.
@@ -42,7 +62,11 @@ class PolynomialEIAB(Integrator):
     :param corrector: correct each point with the value of N found there, at no further evaluation.
     :param start: ``ramp`` (1, 2, ... points, which caps the order at 2, with corrector 3) or ``runge-kutta`` (full
         order, some further evaluations in the first steps).
-    :param lower_final: use fewer points in the last steps.
+    :param lower_final: use fewer points in the last steps, as the published samplers do below 15 steps.
+    :param moments: ``exact``, or the number that a published method puts for the leading moment of a row: ``bh1`` and
+        ``bh2`` in rows of two values (UniPC; ``bh2`` is also the midpoint form of DPM-Solver++(2M)), ``halved`` in rows
+        of three, which makes them of order 2, ``published`` (DPM-Solver++(3M) as it is shipped) both of the last. A
+        Runge-Kutta start keeps the exact ones.
     """
 
     predict: str | None = attrs.field(default=None, validator=attrs.validators.optional(text))
@@ -51,14 +75,18 @@ class PolynomialEIAB(Integrator):
     corrector: bool = attrs.field(default=False, validator=boolean)
     start: str = attrs.field(default="ramp", validator=one_of(["ramp", "runge-kutta"]))
     lower_final: bool = attrs.field(default=False, validator=boolean)
+    moments: str = attrs.field(default="exact", validator=one_of(MOMENTS))
 
-    source = "arXiv 2204.13902, eq. 14-15; corrector: arXiv 2302.04867"
+    source = "arXiv 2204.13902, eq. 14-15; corrector: 2302.04867; other moments: 2211.01095, 2302.04867"
 
     @property
     def order(self) -> int:  # type: ignore[override]
         """``steps``, one more with the corrector; a ramp caps it at 2 (with corrector 3), ``lower_final`` at 2."""
-        free = min(self.steps, 2) if self.start == "ramp" else self.steps
-        return min(free + self.corrector, 2) if self.lower_final else free + self.corrector
+        order = row_order(self.moments, self.steps)
+        if self.corrector:  # whose row reads N at a point with the predictor's error
+            order = min(order + 1, row_order(self.moments, self.steps + 1))
+        capped = min(order, 2 + self.corrector) if self.start == "ramp" else order
+        return min(capped, 2) if self.lower_final else capped
 
     def nfe(self, intervals: int) -> int:
         extra = [extra_evaluations(n + 1, self._target) for n in range(min(intervals, self._starting))]
@@ -102,7 +130,7 @@ class PolynomialEIAB(Integrator):
         for count in sorted({points(n) for n in steps}):
             index = torch.tensor([n for n in steps if points(n) == count])
             nodes = lookback(times, index + ahead, count + ahead)
-            weights = form.weights(times[index], times[index + 1], nodes, self.clock)
+            weights = moment_weights(self.moments, form, times[index], times[index + 1], nodes, self.clock)
             rows.update(zip(index.tolist(), unstack(weights, 2), strict=True))
         return dict(sorted(rows.items()))
 

@@ -10,6 +10,7 @@ from deis.errors import ArgumentError
 from deis.fields import number_in, one_of
 from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator
+from deis.integrators.levels import falling_levels
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.odes.base import SemilinearODE
 
@@ -43,9 +44,7 @@ class StochasticDDIM(Integrator):
         times = as_times(times)
         form = ode.split("eps")
         alpha, sigma = form.marginal(times)
-        rho = sigma / alpha
-        if not (rho[1:] < rho[:-1]).all():
-            raise ArgumentError("times", "must run from noise to data for a stochastic sampler", times.tolist())
+        rho = falling_levels(form, times)
         noise = sigma[1:] * self._share(rho[1:] / rho[:-1]).sqrt()
         state = alpha[1:] / alpha[:-1]
         value = (sigma[1:] ** 2 - noise**2).clamp(min=0).sqrt() - state * sigma[:-1]

@@ -21,6 +21,8 @@ def phi(order: int, z: Tensor) -> Tensor:
     >>> phi(2, torch.zeros((), dtype=torch.float64))
     tensor([1.0000, 1.0000, 0.5000], dtype=torch.float64)
     """
+    if not order:
+        return z.exp()[None]
     inside = z.abs() < _RADIUS
     small, large = torch.where(inside, z, 0.0), torch.where(inside, 1.0, z)
     far = [large.exp()]
@@ -32,11 +34,10 @@ def phi(order: int, z: Tensor) -> Tensor:
 
 def _taylor(order: int, z: Tensor) -> Tensor:
     """sum_n z^n / (n + k)! for k = 0 ... order, by Horner's rule on all k at once."""
-    column = (-1, *[1] * z.dim())
-    inverse = [1 / math.factorial(n) for n in range(_TERMS + order)]
+    inverse = torch.tensor([1 / math.factorial(n) for n in range(_TERMS + order)], dtype=torch.float64)
+    terms = inverse.unfold(0, order + 1, 1).reshape(_TERMS, -1, *[1] * z.dim())
     total = torch.zeros((order + 1, *z.shape), dtype=z.dtype)
-    for n in reversed(range(_TERMS)):
-        term = torch.tensor(inverse[n : n + order + 1], dtype=torch.float64).reshape(column)
+    for term in terms.flip(0):
         total = total * z + term
     return total
 

@@ -13,7 +13,7 @@ from deis.errors import ArgumentError
 from deis.fields import is_callable, is_number
 from deis.numerics.lagrange import monomials
 from deis.numerics.phi import phi, phi_dense
-from deis.odes.base import SemilinearODE
+from deis.odes.base import ConstantForm, SemilinearODE
 
 Nonlinearity = Callable[[float, Tensor], Tensor]
 
@@ -65,6 +65,9 @@ class _ConstantODE(SemilinearODE):
 
     def nonlinearity(self, t: float, x: Tensor) -> Tensor:
         return self.function(t, x)
+
+    def constant_form(self) -> ConstantForm:
+        return ConstantForm(self.matrix, "t", torch.ones_like)
 
     def weights(self, s: Tensor, t: Tensor, nodes: Tensor, clock: str = "t") -> Tensor:
         if clock != "t":

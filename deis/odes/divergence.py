@@ -13,7 +13,7 @@ from torch import Tensor
 from deis.errors import ArgumentError, CapabilityError, NetworkError
 from deis.fields import is_number, need
 from deis.numerics.host import on_host
-from deis.odes.base import Clock, SemilinearODE
+from deis.odes.base import Clock, ConstantForm, SemilinearODE
 
 
 def divergence(function: Callable[[Tensor], Tensor], x: Tensor, probes: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -168,6 +168,9 @@ class DivergenceODE(SemilinearODE):
 
     def weights(self, s: Tensor, t: Tensor, nodes: Tensor, clock: str = "t") -> Tensor:
         return self._form.weights(s, t, nodes, clock)
+
+    def constant_form(self) -> ConstantForm:
+        return self._form.constant_form()
 
     def nonlinearity(self, t: float, state: Tensor) -> Tensor:
         value, trace = divergence(partial(self.ode.nonlinearity, t), self._inner(state), self.probes)

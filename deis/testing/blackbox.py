@@ -44,6 +44,15 @@ class BlackBoxConformance(Conformance):
         assert torch.equal(solution.states[0], x0)
         assert torch.equal(solution.states[-1], solution.x)
 
+    def test_reports_what_it_did(self, integrator: BlackBox) -> None:
+        ode = self.make_ode(network)
+        times = self.times(ode, 3)
+        solution = solve(ode, self.state(), times, integrator)
+        assert solution.times == tuple(times.tolist())
+        assert 3 <= solution.steps <= solution.nfe
+        assert solution.rejected >= 0
+        assert solution.diagnosis == ""
+
     def test_evaluates_within_the_grid(self, integrator: BlackBox) -> None:
         asked: list[float] = []
 

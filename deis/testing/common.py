@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import deis
 from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.schedules import VPLinear
 from deis.errors import ArgumentError, CapabilityError, NetworkError, NonFiniteError
@@ -59,7 +60,8 @@ class Conformance:
 
     def make_ode(self, network: Network) -> SemilinearODE:
         """The test bed, an ODE with a scalar L and the nonlinearity ``network(x, t)``; override it for other needs."""
-        return ProbabilityFlowODE(VPLinear(), network)
+        # nearer to the data, steps in t are so long in lambda that high orders amplify rounding beyond any bound
+        return ProbabilityFlowODE(VPLinear(t_min=0.1), network)
 
     def times(self, ode: SemilinearODE, intervals: int | None = None) -> Tensor:
         """An uneven grid over the test bed, in its direction of use."""
@@ -150,7 +152,7 @@ class Conformance:
 
     def test_its_repr_is_its_label(self, integrator: Integrator) -> None:
         kind = type(integrator)
-        assert eval(repr(integrator), {kind.__name__: kind}) == integrator
+        assert eval(repr(integrator), {**vars(deis), "inf": math.inf, kind.__name__: kind}) == integrator
 
     def test_is_a_value(self, integrator: Any) -> None:
         names = [field.name for field in attrs.fields(type(integrator))]

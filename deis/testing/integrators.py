@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import attrs
@@ -12,23 +13,23 @@ from torch import Tensor
 from deis.diffusion.noise import SampleNoise
 from deis.errors import NonFiniteError
 from deis.integrators.base import Integrator
-from deis.integrators.exponential_euler import ExponentialEuler
 from deis.integrators.plan import Plan
 from deis.loop import Ask, Loop, drive, march
 from deis.odes.base import SemilinearODE
 from deis.odes.problems import Bernoulli, SolvedProblem
 from deis.solve import iterate, solve
 from deis.testing.common import Conformance, Counted, network, steady_noise
-from deis.testing.measure import HostReads, measured_order
+from deis.testing.measure import HostReads, measured_order, uneven_grid
 
 _ORDER_TOLERANCE = 0.15
+_AMOUNTS = ("eta", "tau", "churn")  # options that are 0 where a method is to add no noise
 
 
 class IntegratorConformance(Conformance):
     """What an integrator with a plan must pass. Inherit it and supply the fixture ``integrator``.
 
     The order is measured on the fixture ``problem``, everything else on the ODE of :meth:`make_ode`; a method that
-    cannot run on these overrides them. A method with noise is measured with ``eta=0``.
+    cannot run on these overrides them. A method with noise is measured without it, which :meth:`without_noise` knows.
 
     >>> import pytest
     >>> from deis import ExponentialEuler
@@ -49,17 +50,29 @@ class IntegratorConformance(Conformance):
         if integrator.stochastic:
             pytest.skip("an order on paths does not apply to a method with noise")
         order = measured_order(integrator, problem, reverse=reverse)
+        if order > integrator.order + _ORDER_TOLERANCE:  # what a method loses in its last steps shows if they are large
+            order = measured_order(integrator, problem, reverse=reverse, grid=partial(uneven_grid, rate=1.2))
         assert abs(order - integrator.order) <= _ORDER_TOLERANCE
 
-    def test_without_noise_it_is_ddim(self, integrator: Any) -> None:
-        if not integrator.stochastic or not hasattr(integrator, "eta"):
+    def without_noise(self, integrator: Any) -> Integrator | None:
+        """The method with the option that sets the amount of noise at 0; None if there is no such option."""
+        known = (name for name in _AMOUNTS if integrator.stochastic and hasattr(integrator, name))
+        name = next(known, None)
+        return None if name is None else attrs.evolve(integrator, **{name: 0.0})
+
+    def test_without_noise_it_solves_the_ode(self, integrator: Integrator) -> None:
+        silent = self.without_noise(integrator)
+        if silent is None:
             pytest.skip("it has no noise that could be turned off")
         ode = self.make_ode(network)
-        plan = attrs.evolve(integrator, eta=0.0).plan(ode, self.times(ode))
-        ddim = ExponentialEuler(predict="eps").plan(ode, self.times(ode))
-        assert all(step.advance.noise == (0.0,) for step in plan.steps)
-        silent = [attrs.evolve(s, advance=attrs.evolve(s.advance, noise=[0.0]), draws=[None]) for s in ddim.steps]
-        assert plan == Plan(silent, ddim.splitting)
+        rows = [row for step in silent.plan(ode, self.times(ode)).steps for row in step.rows()]
+        assert not any(any(row.noise) for row in rows)
+        exact = solve(ode, self.state(), self.times(ode, 320), "exp-adams3").x
+        coarse, fine = (
+            (solve(ode, self.state(), self.times(ode, n), silent, noise=steady_noise).x - exact).abs().max()
+            for n in (40, 80)
+        )
+        assert float(fine) <= max(0.6 * float(coarse), 1e-6)
 
     @pytest.mark.parametrize("intervals", [1, 2, 3, 7])
     def test_keeps_its_budget(self, integrator: Integrator, intervals: int) -> None:

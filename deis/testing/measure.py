@@ -13,7 +13,8 @@ from deis.integrators.fitted import fitted as fitted
 from deis.odes.problems import SolvedProblem
 from deis.solve import solve
 
-_FLOOR = 1e-12  # errors below hold too much rounding to tell an order
+_FLOOR = 5e-13  # errors below hold too much rounding to tell an order
+_LEAST = 6  # steps
 _READS = ("aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::equal", "aten::nonzero")
 
 
@@ -37,9 +38,11 @@ def measured_order(
     *,
     reverse: bool = False,
     grid: Callable[[tuple[float, float], int], Tensor] = uneven_grid,
-    most: int = 512,
+    most: int = 768,
 ) -> float:
-    """Order of convergence from the finest two grids, of 8 ... ``most`` intervals, whose errors rise above rounding.
+    """Order of convergence from the finest two grids, of ``most``, ``most`` / 2, ... 6 steps, above rounding.
+
+    With 6 2^k steps they hold whole blocks of two and of three, for methods whose steps come in such.
 
     :param problem: a problem with its solution.
     :param reverse: integrate from the end of the problem's domain to its start.
@@ -52,16 +55,24 @@ def measured_order(
     ode = problem.ode
     start, end = ode.domain[::-1] if reverse else ode.domain
     x0, exact, method = problem.exact(start), problem.exact(end), fitted(integrator, ode)
-    errors: list[float] = []
-    intervals = 8
-    while intervals <= most:
+
+    def error(intervals: int) -> float:
         x = solve(ode, x0, grid((start, end), intervals), method).x
-        error = float((x - exact).abs().max() / exact.abs().max())
-        if error < _FLOOR and len(errors) > 1:
-            break
-        errors.append(error)
-        intervals *= 2
-    return math.log2(errors[-2] / errors[-1])
+        return float((x - exact).abs().max() / exact.abs().max())
+
+    return order_of(error, most)
+
+
+def order_of(error: Callable[[int], float], most: int = 768) -> float:
+    """Order at which ``error``, of a number of steps, falls between the finest two of them above rounding.
+
+    >>> order_of(lambda steps: 3.0 / steps**2)
+    2.0
+    """
+    fine, coarse, intervals = 0.0, error(most), most // 2
+    while fine < _FLOOR and intervals >= _LEAST:
+        fine, coarse, intervals = coarse, error(intervals), intervals // 2
+    return math.log2(coarse / fine)
 
 
 class HostReads(TorchDispatchMode):  # type: ignore[no-untyped-call]

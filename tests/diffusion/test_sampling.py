@@ -77,6 +77,32 @@ def test_a_method_that_breaks_its_budget_is_found_out():
         sample(counted(EDM())[0], (2,), [0], nfe=5, integrator=Miscounting())
 
 
+@pytest.mark.parametrize("name", ["ddim", "tab3", "dpmpp-2s", "sddim"])
+def test_the_last_call_may_denoise(name):
+    for nfe in (None, 11):
+        ode, network = counted(VPLinear())
+        if nfe is None and name == "dpmpp-2s":
+            with pytest.raises(ArgumentError, match="got 10; ask for 9 or 11"):
+                sample(ode, (2,), range(3), integrator=name, denoise=True)
+            continue
+        solution = sample(ode, (2,), range(3), nfe=nfe, integrator=name, denoise=True, dtype=torch.float64)
+        assert network.calls == solution.nfe == (nfe or 10)
+        calls = solution.nfe - 1
+        plain = sample(ode, (2,), range(3), nfe=calls, integrator=name, dtype=torch.float64)
+        assert plain.times == solution.times
+        expected = ode.split("x0").nonlinearity(solution.times[-1], plain.x)
+        torch.testing.assert_close(solution.x, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_denoising_takes_times_that_are_given_and_refuses_methods_without_a_plan():
+    ode, network = counted(EDM())
+    assert sample(ode, (2,), [0], grid=[10.0, 1.0, 0.1], denoise=True).nfe == network.calls == 3
+    with pytest.raises(ArgumentError, match="nfe must be 3"):
+        sample(ode, (2,), [0], nfe=2, grid=[10.0, 1.0, 0.1], denoise=True)
+    with pytest.raises(ArgumentError, match="method must have a plan"):
+        sample(ode, (2,), [0], integrator="dopri5", denoise=True)
+
+
 def test_methods_that_choose_their_steps_take_no_budget():
     ode, network = counted(VPLinear())
     solution = sample(ode, (2,), range(3), nfe=None, integrator="dopri5", dtype=torch.float64)
@@ -175,6 +201,7 @@ def test_noise_has_the_level_of_the_first_time():
         ({"grid": [1.0, 0.5, 0.5]}, "times must be strictly monotone"),
         ({"nfe": 2.5}, "nfe must be a whole number"),
         ({"nfe": True}, "nfe must be a whole number"),
+        ({"start": "runge-kutta"}, "start must be a GaussianStart, got 'str'"),
         ({"dtype": torch.int32}, "dtype must be float16, bfloat16, float32 or float64"),
         ({"dtype": torch.complex64}, "dtype must be float16"),
         ({"dtype": "float32"}, "dtype must be float16"),

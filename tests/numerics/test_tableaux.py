@@ -1,10 +1,11 @@
 import math
 from fractions import Fraction
 
+import attrs
 import pytest
 
 from deis.errors import ArgumentError
-from deis.numerics.tableaux import TABLEAUX, ButcherTableau
+from deis.numerics.tableaux import TABLEAUX, ButcherTableau, second_order
 
 LEAF = ()
 TREES = {  # a rooted tree is the tuple of its branches (Hairer, Norsett and Wanner, section II.2)
@@ -23,9 +24,12 @@ TREES = {  # a rooted tree is the tuple of its branches (Hairer, Norsett and Wan
         (((LEAF, LEAF),),),
         ((((LEAF,),),),),
     ],
+    6: [(LEAF,) * 5],  # the quadrature condition alone
 }
 KNOWN = {  # order, c, b as printed in the literature
     "euler": (1, "0", "1"),
+    "midpoint": (2, "0 1/2", "0 1"),
+    "ralston2": (2, "0 2/3", "1/4 3/4"),
     "heun2": (2, "0 1", "1/2 1/2"),
     "kutta3": (3, "0 1/2 1", "1/6 2/3 1/6"),
     "ralston3": (3, "0 1/2 3/4", "2/9 1/3 4/9"),
@@ -33,6 +37,15 @@ KNOWN = {  # order, c, b as printed in the literature
     "houwen3": (3, "0 8/15 2/3", "1/4 0 3/4"),
     "ssprk3": (3, "0 1 1/2", "1/6 1/6 2/3"),
     "rk4": (4, "0 1/2 1/2 1", "1/6 1/3 1/3 1/6"),
+    "bogacki-shampine": (3, "0 1/2 3/4 1", "2/9 1/3 4/9 0"),
+    "dormand-prince": (5, "0 1/5 3/10 4/5 8/9 1 1", "35/384 0 500/1113 125/192 -2187/6784 11/84 0"),
+}
+EMBEDDED = {  # as printed in the literature
+    "midpoint": "1 0",
+    "ralston2": "1 0",
+    "heun2": "1 0",
+    "bogacki-shampine": "7/24 1/4 1/3 1/8",
+    "dormand-prince": "5179/57600 0 7571/16695 393/640 -92097/339200 187/2100 1/40",
 }
 
 
@@ -63,7 +76,7 @@ def numbers(text):
     return tuple(map(Fraction, text.split()))
 
 
-def test_the_eight_tableaux_of_the_original_code_are_there():
+def test_every_tableau_is_checked_here():
     assert set(TABLEAUX) == set(KNOWN)
 
 
@@ -115,6 +128,22 @@ def test_the_measured_order_is_the_declared_one(name):
     assert math.log2(coarse / fine) == pytest.approx(tableau.order, abs=0.15)
 
 
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded_weights_are_of_one_order_less_and_no_more(name):
+    tableau = TABLEAUX[name]
+    assert tableau.embedded == numbers(EMBEDDED[name])
+    lower = attrs.evolve(tableau, order=tableau.order - 1, b=tableau.embedded, embedded=None)
+    assert all(satisfied(lower, tree) for order in range(1, lower.order + 1) for tree in TREES[order])
+    assert not all(satisfied(lower, tree) for tree in TREES[tableau.order])
+
+
+def test_wrong_embedded_weights_are_refused():
+    with pytest.raises(ArgumentError, match=r"embedded must satisfy the condition b.c = 1/2 of order 2"):
+        ButcherTableau(3, *KUTTA3, (1, 0, 0))
+    with pytest.raises(ArgumentError, match="embedded must have 3 weights, as b has"):
+        ButcherTableau(3, *KUTTA3, ("1/2", "1/2"))
+
+
 KUTTA3 = ([(), ("1/2",), (-1, 2)], ("1/6", "2/3", "1/6"))
 RK4_B = ("1/6", "1/3", "1/3", "1/6")
 BROKEN = {
@@ -154,7 +183,16 @@ def test_a_shape_that_is_not_explicit_is_refused(a):
         ButcherTableau(1, a, ("1/2", "1/2"))
 
 
-@pytest.mark.parametrize("order", [0, 5, -1, None, "2"])
-def test_an_order_outside_1_to_4_is_refused(order):
-    with pytest.raises(ArgumentError, match="order must be a whole number from 1 to 4"):
+@pytest.mark.parametrize("order", [0, 6, -1, None, "2"])
+def test_an_order_outside_1_to_5_is_refused(order):
+    with pytest.raises(ArgumentError, match="order must be a whole number from 1 to 5"):
         ButcherTableau(order, [()], (1,))
+
+
+@pytest.mark.parametrize("alpha", [0.25, "3/4", 2, -1])
+def test_a_second_stage_may_be_anywhere_but_at_the_first(alpha):
+    tableau, share = second_order(alpha), Fraction(alpha)
+    assert tableau.c == (0, share)
+    assert tableau.b == (1 - 1 / (2 * share), 1 / (2 * share))
+    with pytest.raises(ArgumentError, match="alpha must not be 0"):
+        second_order(0)
