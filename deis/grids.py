@@ -132,6 +132,7 @@ class GridFamily(abc.ABC):
 @GRIDS.register("vp-t", clock="vp_t")
 @GRIDS.register("vp-t2", clock="vp_t", power=2.0)
 @GRIDS.register("vp-t3", clock="vp_t", power=3.0)
+@GRIDS.register("default", clock="vp_t", power=3.0)
 @attrs.frozen
 class PowerGrid(GridFamily):
     """Uniform in clock^(1/power): t, power 2 is the papers' quadratic grid; rho, power 7 that of Karras et al.

@@ -74,7 +74,7 @@ def test_the_examples_of_a_page_run(path, registries, capsys, tmp_path, monkeypa
         (
             "own-integrator.md",
             IntegratorConformance,
-            {"test_without_noise_it_is_ddim", "test_the_loop_does_not_wait_for_the_gpu"},
+            {"test_without_noise_it_solves_the_ode", "test_the_loop_does_not_wait_for_the_gpu"},
         ),
         ("own-sde.md", NoiseScheduleConformance, set()),
         ("own-ode.md", SemilinearODEConformance, None),

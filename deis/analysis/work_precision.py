@@ -151,7 +151,9 @@ def _alive(plan: Plan, n: int, before: Step | None, step: Step) -> int:
     peak = held + len(step.stages) + point + 1 + _products(step.advance)
     if before is None or before.correct is None:
         return peak
-    known = len(before.stages) + min(n - 1, plan.history) + len(before.draws)  # what the correction of the last step reads
+    known = (
+        len(before.stages) + min(n - 1, plan.history) + len(before.draws)
+    )  # what the correction of the last step reads
     earlier = n > 1  # else the state before the predicted one is the initial state
     return max(peak, held + earlier + known - min(n, plan.history) + 2 + _products(before.correct))
 

@@ -7,8 +7,8 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from deis import BlackBox
-from deis.cli.options import INTEGRATOR, MOST_NFE, Given, check_plan, requested, sampling_options
+from deis import BlackBox, Denoised, Integrator
+from deis.cli.options import INTEGRATOR, MOST_NFE, Given, check_plan, requested, sampling_options, usage
 from deis.cli.record import options
 from deis.files import output_folder, whole_file
 from deis.study import Drawn, Request, draw, watched
@@ -28,6 +28,7 @@ _SHOWN: Final = 1024
 @click.option(
     "--nfe", type=click.IntRange(1, MOST_NFE), help=f"Network calls.  [default: {_NFE}; dopri5 chooses its own]"
 )
+@click.option("--denoise", is_flag=True, help="Let the last call replace the end by the prediction of the data there.")
 @sampling_options(seeds="0-63", outdir="deis-results/sample", batch=64)
 def sample(**params: Any) -> None:
     """Draw samples of a model.
@@ -39,19 +40,22 @@ def sample(**params: Any) -> None:
         raise click.BadOptionUsage("nfe", f"{method!r} chooses its own steps; leave --nfe out and set its tolerances")
     if not isinstance(method, BlackBox):
         params["nfe"] = params["nfe"] or _NFE
+    if params["denoise"]:
+        with usage():
+            method = Denoised(method)
     request = requested(params)
     check_plan(request.ode, request.grid, method, params["nfe"])
     output_folder(outdir, _FILES, force=params["force"])
     total = params["nfe"] * request.batches if params["nfe"] else None
     with tqdm(total=total, desc="sample", unit="call", disable=None, leave=False) as bar:
         drawn = draw(watched(request, bar.update), method, params["nfe"])
-    _write(outdir, params, request, drawn)
+    _write(outdir, params, method, request, drawn)
     click.echo(
         f"{len(drawn.x)} samples with {drawn.nfe} network calls each in {drawn.seconds:.1f} s: {outdir / _FILES[1]}"
     )
 
 
-def _write(outdir: Path, params: dict[str, Any], request: Request, drawn: Drawn) -> None:
+def _write(outdir: Path, params: dict[str, Any], method: Integrator, request: Request, drawn: Drawn) -> None:
     model: Given[Model] = params["model"]
     numbers, image, record = (outdir / name for name in _FILES)
     x = drawn.x if drawn.x.dtype.itemsize > 2 else drawn.x.float()  # numpy has no bfloat16
@@ -62,7 +66,7 @@ def _write(outdir: Path, params: dict[str, Any], request: Request, drawn: Drawn)
         record,
         {
             "options": options(params),
-            "integrator": repr(params["integrator"].value),
+            "integrator": repr(method),
             "grid": repr(request.grid),
             "nfe": drawn.nfe,
             "seconds": drawn.seconds,

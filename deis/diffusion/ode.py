@@ -59,8 +59,8 @@ class ProbabilityFlowODE(SemilinearODE):
         (epsilon, sample, v_prediction, flow_prediction).
     :param splitting: which prediction is N; ``eps`` (arXiv 2204.13902, eq. 8) by default.
     :param network_time: the network's own time convention.
-    :param tau: above 0, the drift of the reverse SDE (eq. :eq:`reverse-family` of the theory page) whose noise is ``tau``
-        times that of the forward process; see :meth:`reverse_sde`.
+    :param tau: above 0, the drift of the reverse SDE (eq. :eq:`reverse-family` of the theory page) with ``tau`` times
+        the noise of the forward process; see :meth:`reverse_sde`.
     :raises ArgumentError: for a schedule whose alpha and sigma are not positive float64 tensors with alpha / sigma
         falling, as nine times from ``t_min`` to ``t_max`` show.
 
@@ -103,7 +103,7 @@ class ProbabilityFlowODE(SemilinearODE):
         return self.schedule.alpha(t), self.schedule.sigma(t)
 
     def constant_form(self) -> ConstantForm:
-        # of x / alpha with x0, dz/dlambda = (1 + tau^2) (x0 - z); of x / sigma with eps, dy/dlambda = y - (1 + tau^2) eps
+        # z = x / alpha: dz/dlambda = (1 + tau^2) (x0 - z);  y = x / sigma: dy/dlambda = y - (1 + tau^2) eps
         rate, schedule = 1 + self.tau**2, self.schedule
         if self._is("x0"):
             return ConstantForm(torch.tensor(-rate, dtype=torch.float64), "lambda", lambda t: rate * schedule.alpha(t))

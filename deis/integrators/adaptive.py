@@ -64,8 +64,8 @@ class Adaptive(BlackBox):
     :param shrink: least factor from one step to the next.
     :param grow: largest factor.
     :param most_steps: number of steps, failed ones included, at which it gives up.
-    :param partial: when it gives up, return what was reached: :attr:`Solution.times` then ends there and
-        :attr:`Solution.diagnosis` says why; else this is an error.
+    :param partial: when it gives up, return what was reached: ``Solution.times`` then ends there and
+        ``Solution.diagnosis`` says why; else this is an error.
     :raises ArgumentError: for a method that adds noise, has no plan, or is an Adams method that has nothing to be
         compared with.
 
@@ -238,7 +238,7 @@ class _Run:
             unresolved = sample_errors(grain, self.x, self.x, method.rtol, method.atol, self._batched).max()
         if float(unresolved) > _UNRESOLVED:
             return f"{self.x.dtype} does not resolve these tolerances; raise rtol and atol, or use float64"
-        if now > _GROWN * start:
+        if now > _GROWN * start > 0:
             return f"the state has grown from {start:.2g} to {now:.2g} and may be singular here; end earlier"
         return ""
 

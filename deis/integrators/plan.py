@@ -56,7 +56,7 @@ def _steps(steps: "Iterable[Step]") -> "tuple[Step, ...]":
 
 @attrs.frozen(eq=False)
 class Row:
-    """A linear combination: ``state`` times the state at the start of the step, ``values`` times values of N, and noise.
+    """A linear combination: ``state`` times the state at the start of the step, ``values`` times N, and noise.
 
     The values are this step's stages in the order of evaluation, then the history, newest first. The coefficients of
     ``noise`` belong to the step's draws.

@@ -44,6 +44,7 @@ def test_every_option_is_recorded_with_versions_and_timings(deis, tmp_path):
         "model": "digits-exact",
         "integrator": "tab1:corrector=true",
         "nfe": 4,
+        "denoise": False,
         "label": 3,
         "guidance": 1.0,
         "grid": "t1.5",
@@ -62,6 +63,19 @@ def test_every_option_is_recorded_with_versions_and_timings(deis, tmp_path):
     assert content["versions"]["torch"] == torch.__version__
     assert content["versions"]["python"] == platform.python_version()
     assert content["versions"]["numpy"] == np.__version__
+
+
+def test_the_last_call_may_denoise(deis, tmp_path):
+    deis(f"{EXACT} {tmp_path} --denoise")
+    model = load("digits-exact")
+    options = {"nfe": 4, "integrator": "tab3", "grid": "t2", "dtype": torch.float64}
+    expected = sample(model.ode(), model.shape, range(6), denoise=True, **options)
+    assert np.array_equal(numbers(tmp_path)[0], expected.x.numpy())
+    assert record(tmp_path)["nfe"] == 4
+    assert record(tmp_path)["options"]["denoise"] is True
+    assert record(tmp_path)["integrator"].startswith("Denoised(")
+    result = deis(f"sample --denoise --integrator dopri5 --outdir {tmp_path / 'other'}")
+    assert (result.exit_code, "method must have a plan" in result.stderr) == (2, True)
 
 
 def test_two_runs_write_the_same_bytes(deis, tmp_path):

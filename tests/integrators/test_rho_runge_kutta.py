@@ -3,9 +3,19 @@
 import pytest
 import torch
 
-from deis import EDM, SCHEDULES, DiagonalODE, ExponentialEuler, ProbabilityFlowODE, RhoRungeKutta, make_grid, solve
+from deis import (
+    EDM,
+    INTEGRATORS,
+    SCHEDULES,
+    DiagonalODE,
+    ExponentialEuler,
+    ProbabilityFlowODE,
+    RhoRungeKutta,
+    make_grid,
+    solve,
+)
 from deis.errors import CapabilityError, UnknownNameError
-from deis.numerics.tableaux import TABLEAUX
+from deis.numerics.tableaux import TABLEAUX, second_order
 
 
 def eps(x, t):
@@ -27,6 +37,30 @@ def test_heun2_is_edm_heun():
         x = x + (after - t) * (slope + second) / 2
     torch.testing.assert_close(solution.x, x, rtol=1e-12, atol=1e-12)
     assert solution.nfe == 18
+
+
+@pytest.mark.parametrize("alpha", [0.5, 2 / 3, 0.8, 1])
+def test_any_second_order_tableau_is_edms_general_sampler(alpha):
+    # arXiv 2206.00364, algorithm 3 with sigma = t
+    ode = ProbabilityFlowODE(EDM(), eps)
+    times = make_grid("rho7")(ode, 5)
+    x = torch.linspace(-80, 80, 6, dtype=torch.float64).reshape(2, 3)
+    solution = solve(ode, x, times, RhoRungeKutta(second_order(alpha)))
+    for t, after in zip(times.times, times.times[1:], strict=False):
+        h = after - t
+        slope = eps(x, torch.full((2,), t, dtype=torch.float64))
+        second = eps(x + alpha * h * slope, torch.full((2,), t + alpha * h, dtype=torch.float64))
+        x = x + h * ((1 - 1 / (2 * alpha)) * slope + 1 / (2 * alpha) * second)
+    torch.testing.assert_close(solution.x, x, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha"), [("rhork-midpoint", "1/2"), ("rhork-ralston2", "2/3"), ("edm-heun", 1), ("rhork-heun2", 1)]
+)
+def test_names_of_second_order_tableaux(name, alpha):
+    method = INTEGRATORS.create(name)
+    assert method.method == second_order(alpha)
+    assert method == INTEGRATORS.create(name.replace("edm-heun", "rhork-heun2"))
 
 
 @pytest.mark.parametrize("name", TABLEAUX)
@@ -81,5 +115,7 @@ def test_evaluations_and_order_are_those_of_the_tableau(name):
 def test_unknown_names_are_refused():
     with pytest.raises(UnknownNameError, match="no tableau named 'kutta4'; near it: kutta3"):
         RhoRungeKutta("kutta4")
+    with pytest.raises(UnknownNameError, match="no tableau named 3"):
+        RhoRungeKutta(3)
     with pytest.raises(CapabilityError, match="has no clock 'rho'; it has t"):
         RhoRungeKutta("rk4").plan(DiagonalODE(-1.0, lambda t, x: x), torch.tensor([0.0, 1.0], dtype=torch.float64))
