@@ -33,8 +33,8 @@ axes[0].set(xlabel="network calls", ylabel="largest error")
 axes[0].legend(fontsize="x-small")
 
 # %%
-# When N is evaluated. Where time goes back, a step had failed: it is made again, shorter, without a second evaluation at
-# its start.
+# When N is evaluated. Where time goes back, a step had failed: it is made again, shorter, without a second evaluation
+# at its start.
 
 method = deis.Adaptive("dpm-solver-3", rtol=1e-3, atol=1e-3, most_steps=500)
 asked = []

@@ -19,9 +19,9 @@ data = deis.GaussianMixture(torch.stack([angles.cos(), angles.sin()], dim=1), st
 ode = data.ode(deis.VPLinear())
 
 # %%
-# Noise costs accuracy, because N along a path with noise is not smooth. Here the prediction is exact, and there is nothing
-# to gain; with a trained network fresh noise also washes out what the network did wrong earlier. The distance is between
-# 2000 samples and as many converged ones.
+# Noise costs accuracy, because N along a path with noise is not smooth. Here the prediction is exact, and there is
+# nothing to gain; with a trained network fresh noise also washes out what the network did wrong earlier. The distance
+# is between 2000 samples and as many converged ones.
 
 seeds = range(2000)
 truth = deis.sample(ode, (2,), range(2000, 4000), nfe=100, integrator="unipc-3", dtype=torch.float64).x
