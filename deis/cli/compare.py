@@ -12,9 +12,9 @@ import click
 from torch import Tensor
 from tqdm import tqdm
 
-from deis import Integrator
+from deis import INTEGRATORS, BlackBox, Integrator
 from deis.analysis import Reference, geometric_mean_rmse
-from deis.cli.options import BUDGETS, INTEGRATOR_LIST, check_plan, requested, sampling_options
+from deis.cli.options import BUDGETS, Parsed, check_plan, parse_integrators, requested, sampling_options
 from deis.cli.record import options
 from deis.files import output_folder, write_text
 from deis.study import Request, Result, budgeted, criterion, frechet_to_digits, reference_samples, watched, winners
@@ -27,15 +27,29 @@ from deis.zoo.classifier import FEATURES
 _FILES: Final = ("compare.csv", "compare.json", "compare.png")
 _REFERENCE: Final = 240  # network calls, or this many times the largest budget if that is more:
 _TIMES: Final = 5
-_MEMBER: Final = "polynomial:predict=x0:clock=t:steps=4:corrector=true"
-_INTEGRATORS: Final = f"ddim,tab1,tab2,tab3,rhoab3,logrhoab3,rhork-heun2,rhork-kutta3,ipndm,{_MEMBER}"
+_INTEGRATORS: Final = "default,ddim,tab1,tab2,tab3,rhoab3,dpmpp-2m,unipc-3,edm-heun,rhork-kutta3,ipndm"
+_ALL: Final = "all"
 _MEASURES: Final = {"geometric_rmse": "error per sample", "frechet": "Frechet distance"}
+
+
+def _chosen(text: str) -> dict[str, Integrator]:
+    """The integrators that a list names; ``all`` is every one without noise that can keep a budget."""
+    if text != _ALL:
+        return parse_integrators(text)
+    methods = {name: INTEGRATORS.create(name) for name in INTEGRATORS}
+    return {name: method for name, method in methods.items() if not (method.stochastic or isinstance(method, BlackBox))}
 
 
 @click.command(
     epilog="\b\nExample:\n  deis compare --model digits-exact --integrators ddim,tab3,sddim --nfe 5,10 --outdir out"
 )
-@click.option("--integrators", type=INTEGRATOR_LIST, default=_INTEGRATORS, show_default=True, help="See deis list.")
+@click.option(
+    "--integrators",
+    type=Parsed("list", _chosen),
+    default=_INTEGRATORS,
+    show_default=True,
+    help=f"See deis list; {_ALL}: every one without noise that keeps a budget.",
+)
 @click.option("--nfe", type=BUDGETS, default="5,10,20", show_default=True, help="Budgets of network calls.")
 @sampling_options(seeds="0-255", outdir="deis-results/compare", batch=256)
 def compare(**params: Any) -> None:

@@ -17,7 +17,7 @@ _SHOWN: Final = 16
 
 @click.command(epilog="\b\nExample:\n  deis encode --model digits --count 16 --nfe 50 --outdir latents")
 @click.option("--count", type=click.IntRange(1), default=16, show_default=True, help="Most images that are taken.")
-@data_options("encode", "tab3", _NFE, "t2", 64, "the first of the model's data set")
+@data_options("encode", "default", _NFE, "default", 64, "the first of the model's data set")
 def encode(**params: Any) -> None:
     """Encode images into latents of a model, and decode them again.
 

@@ -29,7 +29,7 @@ def _pair(text: str) -> tuple[int, ...]:
 )
 @click.option("--seeds", type=Parsed("seeds", _pair), help="Two seeds of noise.  [default: 0,1 without --images]")
 @click.option("--count", type=click.IntRange(2, 1000), default=9, show_default=True, help="Images, both ends included.")
-@data_options("interpolate", "tab3", _NFE, "t2", 64, "none: noise of --seeds is decoded")
+@data_options("interpolate", "default", _NFE, "default", 64, "none: noise of --seeds is decoded")
 def interpolate(**params: Any) -> None:
     """Interpolate between two samples of a model, on the great circle between their latents.
 

@@ -102,12 +102,11 @@ def parse_device(text: str) -> torch.device:
 
 
 INTEGRATOR: Final = Parsed("integrator", INTEGRATORS.create)
-INTEGRATOR_LIST: Final = Parsed("list", parse_integrators)
 BUDGETS: Final = Parsed("list", parse_budgets)
 
 
 def sampling_options(
-    seeds: str, outdir: str, batch: int, grid: str = "t2", label: str = "all; digits takes seed mod 10"
+    seeds: str, outdir: str, batch: int, grid: str = "default", label: str = "all; digits takes seed mod 10"
 ) -> Callable[[Command], Command]:
     """The options that say what is sampled, how, and where the results go; ``seeds`` "" for a command without them."""
     options = [

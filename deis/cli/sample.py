@@ -24,7 +24,7 @@ _SHOWN: Final = 1024
 @click.command(
     epilog="\b\nExample:\n  deis sample --integrator tab3:corrector=true --nfe 8 --grid t1.5 --seeds 0-15 --outdir out"
 )
-@click.option("--integrator", type=INTEGRATOR, default="tab3", show_default=True, help="See deis list integrators.")
+@click.option("--integrator", type=INTEGRATOR, default="default", show_default=True, help="See deis list integrators.")
 @click.option(
     "--nfe", type=click.IntRange(1, MOST_NFE), help=f"Network calls.  [default: {_NFE}; dopri5 chooses its own]"
 )

@@ -48,8 +48,8 @@ def encode(
     x: Tensor,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "tab3",
-    grid: GridFamily | Times | str = "t2",
+    integrator: Integrator | str = "default",
+    grid: GridFamily | Times | str = "default",
     keep_states: bool = False,
 ) -> Solution:
     """The latents of data: the ODE solved from data to noise, without gradients.
@@ -77,8 +77,8 @@ def decode(
     latents: Tensor,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "tab3",
-    grid: GridFamily | Times | str = "t2",
+    integrator: Integrator | str = "default",
+    grid: GridFamily | Times | str = "default",
     keep_states: bool = False,
 ) -> Solution:
     """The data of latents: the ODE solved from noise to data, without gradients; arguments as in :func:`encode`.
@@ -99,8 +99,8 @@ def reconstruct(
     x: Tensor,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "tab3",
-    grid: GridFamily | Times | str = "t2",
+    integrator: Integrator | str = "default",
+    grid: GridFamily | Times | str = "default",
 ) -> Reconstruction:
     """Encode and decode with the same arguments: what does not come back is the error of the solver.
 
@@ -125,8 +125,8 @@ def interpolate(
     count: int = 9,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "tab3",
-    grid: GridFamily | Times | str = "t2",
+    integrator: Integrator | str = "default",
+    grid: GridFamily | Times | str = "default",
 ) -> Interpolation:
     """Paths between data, by :func:`slerp` of their latents (arXiv 2010.02502, section 5.3).
 

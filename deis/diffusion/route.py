@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
+import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError, DeisError
@@ -67,6 +68,7 @@ def deterministic_route(ode: Any, nfe: Any, integrator: Any, grid: Any, default:
 
 def _check_ode(ode: Any) -> None:
     if isinstance(ode, SemilinearODE):
+        ode.marginal(torch.tensor(ode.domain[0], dtype=torch.float64))  # says more of what lacks levels than a grid can
         return
     fix = ""
     if isinstance(ode, str):

@@ -19,7 +19,7 @@ _register = INTEGRATORS.register
 
 
 @_register("polynomial")
-@_register("default", predict="x0", clock="vp_t", steps=3, corrector=True)
+@_register("default", predict="x0", clock="vp_t", steps=4, corrector=True, moments="bh1")
 @_register("ei-score", predict="score", steps=1)
 @_register("tab0", clock="t", steps=1)
 @_register("tab1", clock="t", steps=2)

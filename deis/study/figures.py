@@ -20,6 +20,7 @@ _OUTLIER: Final = 5
 _WHISKER: Final = 1.5  # Tukey's fence, in logarithms
 _MARGIN: Final = 0.04  # of the height
 _DECADES: Final = 3  # a longer axis has ticks at powers of ten only
+_LEGEND: Final = 24  # entries of a column
 _MARKERS: Final = "osD^vPX<>*ph8"
 _AXES: Final = {"geometric_rmse": "error per sample", "frechet": "Frechet distance to the data"}
 CALLS: Final = "network calls (NFE)"
@@ -70,7 +71,8 @@ def comparison_figure(results: Sequence[Result], title: str, reference: Mapping[
     names = list(dict.fromkeys(row.integrator for row in results))
     fields = [field for field in _AXES if any(getattr(row, field) for row in results)]
     budgets = sorted({row.budget for row in results})
-    figure = Figure(figsize=(4 * len(fields) + 2.8, 4), layout="constrained")
+    columns = 1 + len(names) // _LEGEND
+    figure = Figure(figsize=(4 * len(fields) + 2.8 * columns, 4), layout="constrained")
     handles: dict[str, Any] = {}
     for axes, field in zip(figure.subplots(1, max(1, len(fields)), squeeze=False)[0], fields, strict=False):
         curves = {name: _measured(results, name, field, look) for look, name in enumerate(names)}
@@ -82,7 +84,8 @@ def comparison_figure(results: Sequence[Result], title: str, reference: Mapping[
             handles["reference"] = axes.get_lines()[-1]
     shown = [name for name in [*names, "reference"] if name in handles]
     labels = ["\n  ".join(wrap(name.replace(":", ": "), 32)).replace(": ", ":") for name in shown]
-    figure.legend([handles[name] for name in shown], labels, loc="outside right center", frameon=False, fontsize=8)
+    lines = [handles[name] for name in shown]
+    figure.legend(lines, labels, loc="outside right center", ncols=columns, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
     return figure
 

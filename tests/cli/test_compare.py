@@ -8,7 +8,7 @@ import pytest
 from deis import DeisError, sample
 from deis.analysis import geometric_mean_rmse, rmse
 from deis.cli.compare import _verdict
-from deis.cli.options import INTEGRATOR_LIST, parse_budgets
+from deis.cli.options import parse_budgets, parse_integrators
 from deis.study import Request, Result, frechet_to_digits, reference_samples
 from deis.study.figures import comparison_figure
 from deis.study.measures import digits
@@ -129,7 +129,7 @@ def test_every_option_is_recorded(compared):
         "nfe": "1,5,8",
         "label": None,
         "guidance": 1.0,
-        "grid": "t2",
+        "grid": "default",
         "seeds": "0-39",
         "batch": 256,
         "device": "cpu",
@@ -249,9 +249,18 @@ def test_the_default_is_a_set_of_deterministic_integrators_that_exist(deis):
     from deis.cli.compare import compare
 
     option = next(param for param in compare.params if param.name == "integrators")
-    methods = INTEGRATOR_LIST.convert(option.default, None, None).value
-    assert len(methods) == 10
+    methods = parse_integrators(option.default)
+    assert len(methods) == 11
     assert not any(method.stochastic for method in methods.values())
+
+
+def test_all_are_those_without_noise_that_keep_a_budget(deis, tmp_path):
+    words = f"compare --model digits-exact --seeds 0-3 --integrators all --nfe 4 --grid vp-t2 --outdir {tmp_path}"
+    result = deis(words)
+    assert result.exit_code == 0
+    compared = {name for name, _ in rows(tmp_path)}
+    assert {"default", "ddim", "tab3", "unipc-3", "dpm-solver-fast", "rhork-rk4", "pndm"} <= compared
+    assert compared.isdisjoint({"sddim", "ddpm", "dopri5", "dop853", "adaptive-dp54", "all"})
 
 
 def test_budgets_rise_without_repetition():

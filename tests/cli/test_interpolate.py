@@ -60,7 +60,7 @@ def test_what_was_done_is_recorded(deis, tmp_path):
     assert content["options"]["seeds"] == "0,1"
     assert content["options"]["images"] is None
     assert content["options"]["count"] == 5
-    assert content["grid"] == "PowerGrid(clock='t', power=2.0)"
+    assert content["grid"] == repr(make_grid("default"))
     assert content["nfe"] == 6
 
 

@@ -32,7 +32,9 @@ def test_samples_are_those_of_the_library(deis, tmp_path):
     assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == FILES
     samples, seeds = numbers(tmp_path / "new" / "out")
     model = load("digits-exact")
-    expected = sample(model.ode(), model.shape, range(6), nfe=4, integrator="tab3", grid="t2", dtype=torch.float64)
+    expected = sample(
+        model.ode(), model.shape, range(6), nfe=4, integrator="default", grid="default", dtype=torch.float64
+    )
     assert seeds.tolist() == list(range(6))
     assert np.array_equal(samples, expected.x.numpy())
 
@@ -68,7 +70,7 @@ def test_every_option_is_recorded_with_versions_and_timings(deis, tmp_path):
 def test_the_last_call_may_denoise(deis, tmp_path):
     deis(f"{EXACT} {tmp_path} --denoise")
     model = load("digits-exact")
-    options = {"nfe": 4, "integrator": "tab3", "grid": "t2", "dtype": torch.float64}
+    options = {"nfe": 4, "integrator": "default", "grid": "default", "dtype": torch.float64}
     expected = sample(model.ode(), model.shape, range(6), denoise=True, **options)
     assert np.array_equal(numbers(tmp_path)[0], expected.x.numpy())
     assert record(tmp_path)["nfe"] == 4

@@ -13,6 +13,7 @@ from deis import (
     INTEGRATORS,
     SCHEDULES,
     VE,
+    Ancestral,
     BlackBox,
     DiscreteVP,
     GaussianMixture,
@@ -21,6 +22,7 @@ from deis import (
     RectifiedFlow,
     SampleNoise,
     SubVP,
+    TimeGrid,
     VPCosine,
     VPLinear,
     solve,
@@ -194,6 +196,8 @@ def test_two_lines_make_a_schedule_for_every_integrator(name, written, shipped):
         noise = SampleNoise(range(3))
         x = noise.initial((2,), torch.float64) * schedule.t_max
         times = PowerGrid("t", 2.0)(ode, 1 if isinstance(method, BlackBox) else 10)
+        if isinstance(method, Ancestral):  # it looks below the last level: beyond the domain, times need a closed form
+            times = TimeGrid(times.times[:-1])
         ends.append(solve(ode, x, times, method, noise=noise).x)
     torch.testing.assert_close(*ends, rtol=1e-8, atol=1e-10)
 

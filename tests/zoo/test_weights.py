@@ -59,7 +59,9 @@ def test_the_classifier_reaches_its_accuracy_on_images_it_has_not_seen():
 
 
 @pytest.mark.parametrize("file", LOADERS)
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"\x00" * 64], ids=str)
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"\x00" * 64], ids=["half", "empty", "zeros"]
+)
 def test_damaged_files_are_named(package, file, damage):
     (package / file).write_bytes(damage(contents(file)))
     with pytest.raises(DeisError, match=file):
