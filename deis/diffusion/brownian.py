@@ -28,8 +28,8 @@ class BrownianNoise:
     to 1.5e-8 in their logarithm.
 
     The path is a virtual tree: Y(v) = e^{-v/2} B(e^v) is a stationary Ornstein-Uhlenbeck process, of which the value
-    in the middle of two known ones d apart from it is normal with mean (Y_- + Y_+) / (2 cosh(d / 2)) and variance
-    tanh(d / 2); each is drawn from the seed and its place in the tree, and nothing is kept.
+    in the middle of two known ones d apart from it is normal, with their mean over cosh(d / 2) as mean and
+    variance tanh(d / 2); each is drawn from the seed and its place in the tree, and nothing is kept.
 
     >>> noise = BrownianNoise([7])
     >>> whole, first, second = (noise(Draw(0, span), torch.zeros(1, 3)) for span in [(0, 2), (0, 1), (1, 2)])

@@ -36,7 +36,7 @@ class RhoRungeKutta(Staged):
 
     This is eq. :eq:`integrating-factor` of the theory page. In the clock ``rho`` of an ODE that has it the factor is 1:
     dv/drho = N (rhoRK-DEIS, eq. :eq:`rho-form`; ``heun2`` is EDM's sampler, and
-    :func:`deis.numerics.tableaux.second_order` gives its general form). In the clock ``t`` of an ODE with constant L
+    ``deis.numerics.tableaux.second_order`` gives its general form). In the clock ``t`` of an ODE with constant L
     these are the Lawson methods.
 
     :param tableau: name of a Butcher tableau, or one of your own.

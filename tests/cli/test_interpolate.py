@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from deis import interpolate, sample
+from deis import interpolate, make_grid, sample
 from deis.zoo import load
 
 FILES = {"interpolate.npz", "interpolate.png", "interpolate.json"}
