@@ -141,9 +141,11 @@ def test_cells_hold_the_samples_and_their_measures(done):
     record = records(done)["digits-exact, label 3, tab2, t2, 6 calls"]
     model = zoo.load("digits-exact")
     ode = model.ode(3)
-    drawn = sample(ode, model.shape, range(40), nfe=6, integrator="tab2", dtype=torch.float64)
+    drawn = sample(ode, model.shape, range(40), nfe=6, integrator="tab2", grid="t2", dtype=torch.float64)
     states = safetensors.torch.load_file(done / "cells" / f"{record['id']}.safetensors")
-    path = sample(ode, model.shape, range(4), nfe=6, integrator="tab2", dtype=torch.float64, keep_states=True)
+    path = sample(
+        ode, model.shape, range(4), nfe=6, integrator="tab2", grid="t2", dtype=torch.float64, keep_states=True
+    )
     assert record["nfe"] == 6
     assert record["metrics"]["frechet"]["value"] == pytest.approx(measure("frechet", drawn.x, label=3).value)
     torch.testing.assert_close(states["samples"], drawn.x[:16].float())
