@@ -28,6 +28,7 @@ from deis.study.references import solution
 from deis.study.runner import run
 from deis.study.workers import Task, WorkerDied, pool, work
 
+OPTIONS = {"nfe": 6, "integrator": "tab2", "grid": "t2", "dtype": torch.float64}
 SMALL = """\
 title = "Small"
 budgets = [2, 6]
@@ -141,11 +142,9 @@ def test_cells_hold_the_samples_and_their_measures(done):
     record = records(done)["digits-exact, label 3, tab2, t2, 6 calls"]
     model = zoo.load("digits-exact")
     ode = model.ode(3)
-    drawn = sample(ode, model.shape, range(40), nfe=6, integrator="tab2", grid="t2", dtype=torch.float64)
+    drawn = sample(ode, model.shape, range(40), **OPTIONS)
     states = safetensors.torch.load_file(done / "cells" / f"{record['id']}.safetensors")
-    path = sample(
-        ode, model.shape, range(4), nfe=6, integrator="tab2", grid="t2", dtype=torch.float64, keep_states=True
-    )
+    path = sample(ode, model.shape, range(4), keep_states=True, **OPTIONS)
     assert record["nfe"] == 6
     assert record["metrics"]["frechet"]["value"] == pytest.approx(measure("frechet", drawn.x, label=3).value)
     torch.testing.assert_close(states["samples"], drawn.x[:16].float())
@@ -158,7 +157,7 @@ def test_errors_are_those_to_the_references(small, done):
     found = records(done)
     study = load_study(small)[0]
     known = solution(study.targets[0], first_cell(small).sampling, done)
-    drawn = sample(zoo.load("digits-exact").ode(3), (1, 8, 8), range(40), nfe=6, integrator="tab2", dtype=torch.float64)
+    drawn = sample(zoo.load("digits-exact").ode(3), (1, 8, 8), range(40), **OPTIONS)
     error = measure("error", drawn.x, reference=known)
     kept = found["digits-exact, label 3, tab2, t2, 6 calls"]["metrics"]["error"]
     assert list(kept.values()) == pytest.approx([error.value, error.low, error.high])
