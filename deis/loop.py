@@ -6,8 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deis.integrators.combine import Apply
-from deis.integrators.combine import combine as combine
+from deis.integrators.combine import Apply, combine
 from deis.integrators.plan import Draw, Plan, Row, Span
 
 Noise = Callable[[Draw, Tensor], Tensor]

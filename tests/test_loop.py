@@ -7,7 +7,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from deis import DiagonalODE, Plan, PolynomialEIAB, RhoRungeKutta, Row, Stage, Step
-from deis.loop import Ask, Reached, accumulation_dtype, combine, drive, march
+from deis.integrators.combine import combine
+from deis.loop import Ask, Reached, accumulation_dtype, drive, march
 
 
 def times_number(coefficient, x):
