@@ -13,8 +13,8 @@ from deis.errors import ArgumentError
 from deis.fields import need
 from deis.grids import TimeGrid, Times
 from deis.integrators.base import Integrator, as_integrator
+from deis.integrators.combine import combine
 from deis.integrators.plan import Plan, Row, Step
-from deis.loop import combine
 from deis.numerics.host import on_host
 from deis.odes.base import SemilinearODE
 from deis.odes.problems import Problem

@@ -9,9 +9,10 @@ from torch import Tensor
 from deis.errors import ArgumentError
 from deis.fields import is_number, number_in
 from deis.grids import TimeGrid, Times, as_times
-from deis.integrators.base import Integrator, unstack
+from deis.integrators.base import Integrator
 from deis.integrators.levels import falling_levels
-from deis.integrators.plan import Plan, Row, Stage, Step
+from deis.integrators.plan import Plan
+from deis.integrators.stochastic_ddim import noisy_ddim
 from deis.odes.base import SemilinearODE
 
 
@@ -91,11 +92,8 @@ class AnalyticDDIM(Integrator):
         rho = falling_levels(form, times)
         plain = (self.eta * sigma[1:]) ** 2 * (1 - (rho[1:] / rho[:-1]) ** 2)
         kept = (sigma[1:] ** 2 - plain).clamp(min=0).sqrt()
-        state = alpha[1:] / alpha[:-1]
-        value = kept - state * sigma[:-1]
-        unknown = value**2 * (1 - self.moments.at(form, times[:-1]).clamp(0, 1))
+        gap = alpha[1:] / alpha[:-1] * sigma[:-1] - kept
+        unknown = gap**2 * (1 - self.moments.at(form, times[:-1]).clamp(0, 1))
         if self.half_range is not None:
             unknown = torch.minimum(unknown, (self.half_range * (alpha[1:] - kept / rho[:-1])) ** 2)
-        noise = (plain + unknown).sqrt()
-        rows = zip(times.tolist(), times.tolist()[1:], *(unstack(c, 1) for c in (state, value, noise)), strict=False)
-        return Plan([Step(s, t, [Stage(s)], Row(x, [n], [z]), draws=[None]) for s, t, x, n, z in rows], form.splitting)
+        return noisy_ddim(form, times, kept, (plain + unknown).sqrt())

@@ -1,5 +1,6 @@
 """Stochastic DDIM: exponential Euler on the reverse SDE."""
 
+from itertools import pairwise
 from typing import ClassVar
 
 import attrs
@@ -9,7 +10,7 @@ from torch import Tensor
 from deis.errors import ArgumentError
 from deis.fields import number_in, one_of
 from deis.grids import Times, as_times
-from deis.integrators.base import INTEGRATORS, Integrator
+from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.levels import falling_levels
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.odes.base import SemilinearODE
@@ -43,22 +44,26 @@ class StochasticDDIM(Integrator):
     def plan(self, ode: SemilinearODE, times: Times) -> Plan:
         times = as_times(times)
         form = ode.split("eps")
-        alpha, sigma = form.marginal(times)
-        rho = falling_levels(form, times)
-        noise = sigma[1:] * self._share(rho[1:] / rho[:-1]).sqrt()
-        state = alpha[1:] / alpha[:-1]
-        value = (sigma[1:] ** 2 - noise**2).clamp(min=0).sqrt() - state * sigma[:-1]
-        points = times.tolist()
-        return Plan(
-            [
-                Step(points[n], points[n + 1], [Stage(points[n])], Row(state[n], [value[n]], [noise[n]]), draws=[None])
-                for n in range(len(points) - 1)
-            ],
-            form.splitting,
-        )
+        rho, (_, sigma) = falling_levels(form, times), form.marginal(times[1:])
+        noise = sigma * self._share(rho[1:] / rho[:-1]).sqrt()
+        return noisy_ddim(form, times, (sigma**2 - noise**2).clamp(min=0).sqrt(), noise)
 
     def _share(self, ratio: Tensor) -> Tensor:
         """s^2 / sigma_t^2."""
         if self.law == "ddim":
             return self.eta**2 * (1 - ratio**2)
         return -torch.expm1(2 * self.eta**2 * ratio.log())
+
+
+def noisy_ddim(form: SemilinearODE, times: Tensor, kept: Tensor, noise: Tensor) -> Plan:
+    """Steps  x_t = alpha_t x0 + kept eps + noise z,  whose x0 is what x_s and eps make of it.
+
+    :param form: the ODE split into eps.
+    :param kept: one number a step.
+    :param noise: one number a step.
+    """
+    alpha, sigma = form.marginal(times)
+    state = alpha[1:] / alpha[:-1]
+    numbers = (unstack(c, 1) for c in (state, kept - state * sigma[:-1], noise))
+    rows = zip(pairwise(times.tolist()), *numbers, strict=True)
+    return Plan([Step(s, t, [Stage(s)], Row(x, [n], [z]), draws=[None]) for (s, t), x, n, z in rows], form.splitting)

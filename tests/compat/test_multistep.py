@@ -23,23 +23,15 @@ def adams(predict, steps, moments="exact", **options):
 
 
 @SPLITTINGS
-@pytest.mark.parametrize(("solver_type", "moments"), [("midpoint", "bh2"), ("heun", "exact")])
+@pytest.mark.parametrize(
+    ("order", "solver_type", "moments"),
+    [(2, "midpoint", "bh2"), (2, "heun", "exact"), (3, "midpoint", "published"), (3, "heun", "halved")],
+)
 @pytest.mark.parametrize("lower_final", [False, True])
-def test_dpm_2m(published, ours, assert_same, algorithm, predict, solver_type, moments, lower_final):
+def test_dpm_multistep(published, ours, assert_same, algorithm, predict, order, solver_type, moments, lower_final):
     options = {"algorithm_type": algorithm, "solver_type": solver_type, "lower_order_final": lower_final}
-    run = published(DPM, 10, solver_order=2, final_sigmas_type="sigma_min", **options)
-    mine = ours(adams(predict, 2, moments, lower_final=lower_final), run)
-    assert len(mine.calls) == 10
-    assert_same(run, mine)
-
-
-@SPLITTINGS
-@pytest.mark.parametrize(("solver_type", "moments"), [("midpoint", "published"), ("heun", "halved")])
-@pytest.mark.parametrize("lower_final", [False, True])
-def test_dpm_3m(published, ours, assert_same, algorithm, predict, solver_type, moments, lower_final):
-    options = {"algorithm_type": algorithm, "solver_type": solver_type, "lower_order_final": lower_final}
-    run = published(DPM, 10, solver_order=3, final_sigmas_type="sigma_min", **options)
-    mine = ours(adams(predict, 3, moments, lower_final=lower_final), run)
+    run = published(DPM, 10, solver_order=order, final_sigmas_type="sigma_min", **options)
+    mine = ours(adams(predict, order, moments, lower_final=lower_final), run)
     assert len(mine.calls) == 10
     assert_same(run, mine)
 
