@@ -62,7 +62,7 @@ def test_the_family_has_a_better_member_than_every_published_sampler(known, mode
 def test_errors_stand_clear_of_the_uncertainty_of_their_reference(known, model):
     doubt = json.loads((members.RESULTS / f"{model}.json").read_text())["reference"]["uncertainty"]
     chosen = (members.DEFAULT, *members.CUSTOMARY)
-    assert min(min(known[model][sampler].values()) for sampler in chosen) > 3 * doubt
+    assert min(min(known[model][sampler].values()) for sampler in chosen) > 10 * doubt  # the rule of Reference.error
 
 
 def test_a_cell_agrees_with_an_independent_solution(known):
