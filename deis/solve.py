@@ -8,13 +8,14 @@ import attrs
 import torch
 from torch import Tensor
 
-from deis.errors import ArgumentError, DeisError, NetworkError, NonFiniteError
+from deis.checkpointing import recomputed
+from deis.errors import ArgumentError, CapabilityError, DeisError, NetworkError, NonFiniteError
 from deis.grids import TimeGrid, Times, as_times
 from deis.integrators.base import BlackBox, Integrator, as_integrator
-from deis.integrators.plan import Coefficient, Plan
+from deis.integrators.plan import Plan
 from deis.loop import Ask, Noise, Reached, accumulation_dtype, drive, march
 from deis.numerics.host import on_host
-from deis.odes.base import SemilinearODE
+from deis.odes.base import Coefficient, SemilinearODE
 from deis.version import __version__
 
 
@@ -99,6 +100,7 @@ def solve(
     *,
     noise: Noise | None = None,
     keep_states: bool = False,
+    checkpoint: bool = False,
 ) -> Solution:
     """Integrate ``ode`` from ``x0`` over ``times``.
 
@@ -109,6 +111,8 @@ def solve(
     :param noise: source of standard normal values, called with (:class:`~deis.Draw`, state), for stochastic
         integrators.
     :param keep_states: whether to keep the state at every time.
+    :param checkpoint: for gradients through the solve: keep what log2(n) of the n steps start from, and compute the
+        steps again when the gradient arrives; N must give the same values then.
     :raises ArgumentError: for times that are not monotone or leave the domain, and for states that cannot be used.
     :raises CapabilityError: if the ODE lacks something that the integrator needs.
     :raises NetworkError: if N returns another shape or dtype than its state has.
@@ -124,12 +128,19 @@ def solve(
     method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
     began = time.perf_counter()
     if isinstance(method, BlackBox):
+        if checkpoint:
+            raise CapabilityError(
+                f"{method!r} makes its steps as it goes and has no checkpoints; take a method with a plan"
+            )
         return _black_box(ode, x0, grid, method, began, keep_states)
     form, plan = prepare(ode, x0, times if isinstance(times, Tensor) else grid, method, noise)
     evaluate = Evaluator(form)
     states = {grid.times[0]: x0}
     last = x0
-    for reached in drive(march(plan, form.apply, x0, noise), evaluate):
+    run = drive(march(plan, form.combine, x0, noise), evaluate)
+    if checkpoint:
+        run = iter(recomputed(plan, form.combine, x0, evaluate, noise, keep_states=keep_states))
+    for reached in run:
         last = reached.state
         if keep_states:
             states[reached.time] = last  # the newest at a time, where a step of no length follows
@@ -155,7 +166,7 @@ def iterate(
     """
     method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
     form, plan = prepare(ode, x0, times if isinstance(times, Tensor) else as_grid(ode, times), method, noise)
-    return drive(march(plan, form.apply, x0, noise), Evaluator(form))
+    return drive(march(plan, form.combine, x0, noise), Evaluator(form))
 
 
 def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) -> Plan:
@@ -173,8 +184,8 @@ def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) ->
     grid = as_grid(ode, times)
     with on_host():
         plan = method.plan(ode, as_times(times if isinstance(times, Tensor) else grid))
-    for step in plan.steps:
-        if not all(map(_is_finite, (c for row in step.rows() for c in row.coefficients()))):
+    for step, row in plan.distinct_rows():
+        if not all(map(_is_finite, row.coefficients())):
             raise DeisError(
                 f"{method!r} has no finite coefficients between t = {step.start:g} and {step.end:g}; "
                 "the linear part or a clock is singular or overflows there"
@@ -225,13 +236,8 @@ def check_state(x0: Tensor, complex_coefficients: bool) -> None:
 
 
 def _check_shape(form: SemilinearODE, coefficient: torch.Size, state: torch.Size) -> None:
-    """Refuse states that a diagonal or matrix linear part cannot multiply; shapes are tried without data."""
-    try:
-        product = form.apply(torch.empty(coefficient, device="meta"), torch.empty(state, device="meta"))
-        fits = product.shape == state
-    except (RuntimeError, IndexError):
-        fits = False
-    if not fits:
+    """Refuse states that a diagonal or matrix linear part cannot multiply."""
+    if not form.fits(coefficient, state):
         raise ArgumentError("x0", f"must fit the linear part, of shape {tuple(coefficient)}", tuple(state))
 
 

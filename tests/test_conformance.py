@@ -11,7 +11,6 @@ from deis import (
     BlackBox,
     DenseODE,
     DiagonalODE,
-    Dop853,
     Dopri5,
     Integrator,
     NoiseSchedule,
@@ -19,7 +18,9 @@ from deis import (
     ProbabilityFlowODE,
     Problem,
     RhoRungeKutta,
+    SciPy,
     StochasticDDIM,
+    TorchDiffEqFixed,
     VPLinear,
 )
 from deis.testing import (
@@ -32,7 +33,7 @@ from deis.testing import (
 REGISTERED = {name: INTEGRATORS.create(name) for name in INTEGRATORS}
 PLANNED = [pytest.param(i, id=name) for name, i in REGISTERED.items() if not isinstance(i, BlackBox)]
 BLACK_BOXES = [pytest.param(i, id=name) for name, i in REGISTERED.items() if isinstance(i, BlackBox)]
-RHO_FORMS = [pytest.param(method(form="rho"), id=f"{method.__name__}, rho") for method in (Dopri5, Dop853)]
+RHO_FORMS = [Dopri5(form="rho"), SciPy("DOP853", form="rho"), TorchDiffEqFixed("rk4", form="rho")]
 MEMBERS = [
     PolynomialEIAB("x0", "lambda", steps=2, corrector=True),
     PolynomialEIAB("eps", "rho", steps=3, corrector=True),
@@ -58,7 +59,7 @@ class TestMember(IntegratorConformance):
 
 
 class TestRegisteredBlackBox(BlackBoxConformance):
-    @pytest.fixture(params=[*BLACK_BOXES, *RHO_FORMS])
+    @pytest.fixture(params=[*BLACK_BOXES, *(pytest.param(i, id=repr(i)) for i in RHO_FORMS)])
     def integrator(self, request: pytest.FixtureRequest) -> Integrator:
         return request.param
 

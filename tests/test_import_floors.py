@@ -12,9 +12,9 @@ FLOORS = [
     {"errors", "fields", "files", "registry", "text", "version"},
     {"numerics"},
     {"odes"},
-    {"grids"},
+    {"grids", "problems"},
     {"integrators"},
-    {"loop", "solve"},
+    {"checkpointing", "dense_output", "ivp", "loop", "solve"},
     {"analysis"},
 ]
 BELOW_ANALYSIS = set().union(*FLOORS[:-1])

@@ -18,7 +18,7 @@ from deis.errors import ArgumentError, CapabilityError, NonFiniteError
 from deis.fields import need
 from deis.grids import TimeGrid
 from deis.integrators.base import BlackBox, Integrator
-from deis.odes.problems import Problem
+from deis.problems import Problem
 from deis.solve import solve
 from deis.text import columns, number
 

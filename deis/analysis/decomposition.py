@@ -11,7 +11,7 @@ from deis.fields import need
 from deis.grids import TimeGrid, Times, make_grid
 from deis.integrators.base import Integrator
 from deis.odes.base import SemilinearODE
-from deis.odes.problems import InitialValueProblem
+from deis.problems import InitialValueProblem
 from deis.solve import solve
 
 

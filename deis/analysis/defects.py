@@ -17,7 +17,7 @@ from deis.integrators.combine import combine
 from deis.integrators.plan import Plan, Row, Step
 from deis.numerics.host import on_host
 from deis.odes.base import SemilinearODE
-from deis.odes.problems import Problem
+from deis.problems import Problem
 from deis.solve import make_plan
 from deis.text import columns, number
 
@@ -160,13 +160,13 @@ def _step(form: SemilinearODE, step: Step, x: Tensor, history: tuple[Tensor, ...
     """The end of one step; a correction is made at once."""
     values: tuple[Tensor, ...] = ()
     for stage in step.stages:
-        point = combine(form.apply, stage.row, x, values + history)
+        point = combine(form.combine, stage.row, x, values + history)
         values = (*values, form.nonlinearity(stage.time, point))
     known = values + history
-    end = combine(form.apply, step.advance, x, known)
+    end = combine(form.combine, step.advance, x, known)
     if step.correct is None:
         return end
-    return combine(form.apply, step.correct, x, (form.nonlinearity(step.end, end), *known))
+    return combine(form.combine, step.correct, x, (form.nonlinearity(step.end, end), *known))
 
 
 @attrs.frozen

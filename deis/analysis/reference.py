@@ -16,7 +16,7 @@ from deis.fields import is_integer, need
 from deis.grids import GridFamily, TimeGrid, Times, make_grid
 from deis.integrators.base import BlackBox, Integrator, as_integrator
 from deis.odes.base import SemilinearODE
-from deis.odes.problems import Problem
+from deis.problems import Problem
 from deis.solve import solve
 
 Norm = Callable[[Tensor, Tensor], float]

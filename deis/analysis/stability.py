@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from deis.fields import need
-from deis.integrators.plan import Coefficient, Plan, Row, Step
+from deis.integrators.plan import Plan, Row, Step
+from deis.odes.base import Coefficient
 from deis.text import columns, number
 
 MOST_AMPLIFICATION: Final = 25.0

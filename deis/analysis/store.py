@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deis.errors import OutputError
 from deis.files import whole_file
-from deis.odes.problems import Problem
+from deis.problems import Problem
 from deis.version import __version__
 
 _PROBES = (0.0, 0.37, 1.0)

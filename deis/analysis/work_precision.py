@@ -18,8 +18,8 @@ from deis.errors import ArgumentError, CapabilityError, DeisError, NetworkError
 from deis.fields import need
 from deis.grids import TimeGrid
 from deis.integrators.base import BlackBox, Integrator
-from deis.integrators.plan import HERE, Plan, Row, Step
-from deis.odes.problems import Problem
+from deis.integrators.plan import HERE, Plan, Step
+from deis.problems import Problem
 from deis.solve import solve
 from deis.text import columns, number
 
@@ -132,8 +132,8 @@ def states_alive(plan: Plan) -> int:
 
     Read off the plan as the loop works: the caller's initial state, the current and the next one, the values of N of
     this step's stages and of its history, the point of the last stage; with a corrector, until N is known at the
-    predicted point, also the state before it and what the last step has read; one product where coefficients are not
-    numbers; the noise of a step.
+    predicted point, also the state before it and what the last step has read; the noise of a step. What
+    the product of a matrix and a state takes comes on top.
 
     >>> from deis import Bernoulli, make_plan
     >>> states_alive(make_plan(Bernoulli().ode, [0.0, 0.25, 0.5, 0.75, 1.0], "tab3"))  # 4 values, 2 states, the first
@@ -148,19 +148,14 @@ def _alive(plan: Plan, n: int, before: Step | None, step: Step) -> int:
     """States alive at the peak of step ``n``."""
     held = min(n, plan.history) + 1 + (n > 0) + len(step.draws)  # history, current state, the caller's initial state
     point = step.stages[-1].row is not HERE
-    peak = held + len(step.stages) + point + 1 + _products(step.advance)
+    peak = held + len(step.stages) + point + 1
     if before is None or before.correct is None:
         return peak
     known = (
         len(before.stages) + min(n - 1, plan.history) + len(before.draws)
     )  # what the correction of the last step reads
     earlier = n > 1  # else the state before the predicted one is the initial state
-    return max(peak, held + earlier + known - min(n, plan.history) + 2 + _products(before.correct))
-
-
-def _products(row: Row) -> int:
-    """States that hold a product of a value and a coefficient that is not a number."""
-    return int(any(isinstance(c, Tensor) for c in (*row.values, *row.noise)))
+    return max(peak, held + earlier + known - min(n, plan.history) + 2)
 
 
 def _filled(

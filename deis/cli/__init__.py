@@ -1,4 +1,4 @@
-"""The command line: ``deis list``, ``sample``, ``compare``, ``encode``, ``interpolate``, ``likelihood``, ``study``."""
+"""The command line: ``deis list``, ``sample``, ``solve``, ``compare``, ``encode``, ``likelihood``, ``study`` ..."""
 
 import sys
 from importlib.util import find_spec

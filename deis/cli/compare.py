@@ -1,64 +1,69 @@
 """``deis compare``: integrators at equal budgets."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import click
+from click.core import ParameterSource
 from torch import Tensor
 from tqdm import tqdm
 
-from deis import INTEGRATORS, BlackBox, Integrator
+from deis import Integrator
 from deis.analysis import Reference, geometric_mean_rmse
-from deis.cli.options import BUDGETS, Parsed, check_plan, parse_integrators, requested, sampling_options
+from deis.cli.compare_problem import compare_on_problem
+from deis.cli.options import ALL, BUDGETS, METHODS, PROBLEM, check_plan, requested, sampling_options
 from deis.cli.record import options
-from deis.files import output_folder, write_text
+from deis.cli.tables import blocks, cell, wins, write_csv
+from deis.files import output_folder
 from deis.study import Request, Result, budgeted, criterion, frechet_to_digits, reference_samples, watched, winners
 from deis.study import compare as measure
 from deis.study.figures import comparison_figure, write_figure
 from deis.study.record import versions, write_json
-from deis.text import columns, listed
 from deis.zoo.classifier import FEATURES
 
 _FILES: Final = ("compare.csv", "compare.json", "compare.png")
 _REFERENCE: Final = 240  # network calls, or this many times the largest budget if that is more:
 _TIMES: Final = 5
 _INTEGRATORS: Final = "default,ddim,tab1,tab2,tab3,rhoab3,dpmpp-2m,unipc-3,edm-heun,rhork-kutta3,ipndm"
-_ALL: Final = "all"
 _MEASURES: Final = {"geometric_rmse": "error per sample", "frechet": "Frechet distance"}
 
 
-def _chosen(text: str) -> dict[str, Integrator]:
-    """The integrators that a list names; ``all`` is every one without noise that can keep a budget."""
-    if text != _ALL:
-        return parse_integrators(text)
-    methods = {name: INTEGRATORS.create(name) for name in INTEGRATORS}
-    return {name: method for name, method in methods.items() if not (method.stochastic or isinstance(method, BlackBox))}
-
-
 @click.command(
-    epilog="\b\nExample:\n  deis compare --model digits-exact --integrators ddim,tab3,sddim --nfe 5,10 --outdir out"
+    epilog="\b\nExamples:\n  deis compare --model digits-exact --integrators ddim,tab3,sddim --nfe 5,10 --outdir out\n"
+    "  deis compare --problem ho1 --integrators krogstad,exp-adams4,lawson4 --nfe 40,80,160 --outdir out"
 )
+@click.option("--problem", type=PROBLEM, help="Compare on a problem, not on a model; see deis list problems.")
 @click.option(
     "--integrators",
-    type=Parsed("list", _chosen),
+    type=METHODS,
     default=_INTEGRATORS,
     show_default=True,
-    help=f"See deis list; {_ALL}: every one without noise that keeps a budget.",
+    help=f"See deis list; {ALL}: every one without noise that keeps a budget.",
 )
 @click.option("--nfe", type=BUDGETS, default="5,10,20", show_default=True, help="Budgets of network calls.")
 @sampling_options(seeds="0-255", outdir="deis-results/compare", batch=256)
-def compare(**params: Any) -> None:
+@click.pass_context
+def compare(context: click.Context, /, **params: Any) -> None:
     """Compare integrators at equal budgets of network calls.
 
     All start from the same noise and are judged by their error to a converged solution and by the distance of their
     samples to the data. The error per sample is the geometric mean of the samples' RMSE. A method that cannot make a
     budget exactly makes as many calls as fit into it.
+
+    With --problem, a call is an evaluation of the nonlinearity, and errors are those at the end. Integrators, budgets
+    and grid are then by default the problem's own; methods that choose their own steps are solved once each.
     """
+    if params["problem"] is not None:
+        given = {name for name in params if context.get_parameter_source(name) != ParameterSource.DEFAULT}
+        compare_on_problem(params, given)
+    else:
+        del params["problem"]
+        _compare_on_model(params)
+
+
+def _compare_on_model(params: dict[str, Any]) -> None:
     methods, outdir = params["integrators"].value, params["outdir"]
     request = requested(params)
     planned = _planned(request, methods, params["nfe"].value)
@@ -107,24 +112,17 @@ def _report(results: Sequence[Result], reference: Reference | None, distance: fl
     rows += [["*" if row in leading else "", *_cells(row)] for row in results]
     notes = list(dict.fromkeys(f"{row.integrator}: {row.note}" for row in results if row.note))
     if reference is not None:
-        rows.append(["", "reference", str(reference.nfe), "-", "-", _number(distance), "-"])
+        rows.append(["", "reference", str(reference.nfe), "-", "-", cell(distance), "-"])
         notes.append(f"The reference is uncertain by {reference.uncertainty():.1e} (RMSE).")
     if all(row.frechet is None for row in results):
         notes.append(f"No Frechet distance: it takes more than {FEATURES} seeds.")
-    lines = columns(rows, "llrrrrr")
-    ends = [n for n in range(1, len(results)) if results[n].budget != results[n - 1].budget]
-    for end in [len(results), *reversed(ends), 0]:
-        lines.insert(end + 1, "")
+    lines = blocks(rows, "llrrrrr", [row.budget for row in results])
     return [*lines, *([""] if reference else []), *notes]
 
 
 def _cells(row: Result) -> list[str]:
     calls = "-" if row.nfe is None else str(row.nfe)
-    return [row.integrator, calls, *map(_number, (row.geometric_rmse, row.rmse, row.frechet, row.seconds))]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:#.3g}"
+    return [row.integrator, calls, *map(cell, (row.geometric_rmse, row.rmse, row.frechet, row.seconds))]
 
 
 def _verdict(results: Sequence[Result]) -> str:
@@ -134,9 +132,8 @@ def _verdict(results: Sequence[Result]) -> str:
         if all(row.seconds is None for row in results):
             return "No integrator could be measured."
         return f"No integrator is ranked: with noise there is no error, and no Frechet distance up to {FEATURES} seeds."
-    groups = groupby(leading, key=lambda budget: leading[budget].integrator)
-    wins = [f"{name} at NFE {listed([str(budget) for budget in budgets])}" for name, budgets in groups]
-    return f"Best by {_MEASURES[criterion(results)]}: {'; '.join(wins)}."
+    best = wins({budget: row.integrator for budget, row in leading.items()})
+    return f"Best by {_MEASURES[criterion(results)]}: {best}."
 
 
 def _write(
@@ -147,11 +144,7 @@ def _write(
     distance: float | None,
 ) -> None:
     table, record, plot = (outdir / name for name in _FILES)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in attrs.fields(Result)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(attrs.asdict, results))
-    write_text(table, text.getvalue())
+    write_csv(table, results)
     uncertainty = reference.uncertainty(geometric_mean_rmse) if reference else None
     content = {
         "options": options(params),

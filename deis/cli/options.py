@@ -12,6 +12,7 @@ import torch
 
 from deis import (
     INTEGRATORS,
+    PROBLEMS,
     ArgumentError,
     BlackBox,
     CapabilityError,
@@ -29,6 +30,7 @@ T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 MOST_NFE: Final = 100_000
+ALL: Final = "all"
 _DTYPES: Final = {
     str(d).removeprefix("torch."): d for d in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 }
@@ -88,6 +90,14 @@ def parse_integrators(text: str) -> dict[str, Integrator]:
     return {name: INTEGRATORS.create(name) for name in names}
 
 
+def chosen_integrators(text: str) -> dict[str, Integrator]:
+    """The integrators that a list names; ``all`` is every one without noise that can keep a budget."""
+    if text != ALL:
+        return parse_integrators(text)
+    methods = {name: INTEGRATORS.create(name) for name in INTEGRATORS}
+    return {name: method for name, method in methods.items() if not (method.stochastic or isinstance(method, BlackBox))}
+
+
 def parse_device(text: str) -> torch.device:
     """A device that can be used.
 
@@ -102,6 +112,8 @@ def parse_device(text: str) -> torch.device:
 
 
 INTEGRATOR: Final = Parsed("integrator", INTEGRATORS.create)
+PROBLEM: Final = Parsed("problem", PROBLEMS.create)
+METHODS: Final = Parsed("list", chosen_integrators)
 BUDGETS: Final = Parsed("list", parse_budgets)
 
 

@@ -10,6 +10,7 @@ from deis.cli.interpolate import interpolate
 from deis.cli.likelihood import likelihood
 from deis.cli.listing import list_
 from deis.cli.sample import sample
+from deis.cli.solve import solve
 from deis.cli.study import study
 from deis.errors import DeisError, UnknownNameError
 from deis.version import __version__
@@ -40,9 +41,10 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[list_, sample, compare, encode, interpolate, likelihood, study],
+    commands=[list_, sample, solve, compare, encode, interpolate, likelihood, study],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="\b\nExample:\n  deis sample --model digits --label 3 --nfe 8 --outdir threes",
+    epilog="\b\nExamples:\n  deis sample --model digits --label 3 --nfe 8 --outdir threes\n"
+    "  deis solve --problem burgers --integrator krogstad --intervals 100 --outdir burgers",
 )
 @click.version_option(__version__, prog_name="deis")
 def cli() -> None:

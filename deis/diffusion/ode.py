@@ -1,6 +1,7 @@
 """The probability-flow ODE of a diffusion model."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ from deis.fields import number_in
 from deis.numerics.adaptive import integrate
 from deis.numerics.derivative import derivative
 from deis.numerics.lagrange import basis
+from deis.numerics.phi import phi, phi_combinations
 from deis.odes.base import PLAIN_TIME, Clock, ConstantForm, SemilinearODE
 
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -106,10 +108,11 @@ class ProbabilityFlowODE(SemilinearODE):
         # z = x / alpha: dz/dlambda = (1 + tau^2) (x0 - z);  y = x / sigma: dy/dlambda = y - (1 + tau^2) eps
         rate, schedule = 1 + self.tau**2, self.schedule
         if self._is("x0"):
-            return ConstantForm(torch.tensor(-rate, dtype=torch.float64), "lambda", lambda t: rate * schedule.alpha(t))
+            falling = torch.tensor(-rate, dtype=torch.float64)
+            return ConstantForm(partial(phi_combinations, phi, falling), "lambda", lambda t: rate * schedule.alpha(t))
         if self._is("eps"):
             one = torch.tensor(1.0, dtype=torch.float64)
-            return ConstantForm(one, "lambda", lambda t: -rate * schedule.sigma(t))
+            return ConstantForm(partial(phi_combinations, phi, one), "lambda", lambda t: -rate * schedule.sigma(t))
         raise CapabilityError(f"the linear part of the splitting {self.splitting!r} is constant in no clock; {_SPLIT}")
 
     def reverse_sde(self, tau: float) -> "ProbabilityFlowODE":

@@ -6,8 +6,6 @@ from deis.integrators.ancestral import Ancestral
 from deis.integrators.base import INTEGRATORS, BlackBox, Integrator, Trajectory
 from deis.integrators.churn import Churn
 from deis.integrators.denoised import Denoised
-from deis.integrators.dop853 import Dop853
-from deis.integrators.dopri5 import Dopri5
 from deis.integrators.euler import Euler
 from deis.integrators.euler_maruyama import EulerMaruyama
 from deis.integrators.exponential_euler import ExponentialEuler
@@ -19,9 +17,12 @@ from deis.integrators.plan_json import plan_from_json, plan_to_json
 from deis.integrators.pndm import PNDM
 from deis.integrators.polynomial import PolynomialEIAB
 from deis.integrators.rho_runge_kutta import RhoRungeKutta
+from deis.integrators.rosenbrock import ExponentialRosenbrock
+from deis.integrators.scipy_methods import SciPy
 from deis.integrators.singlestep import SinglestepDPM
 from deis.integrators.stochastic import Stochastic
 from deis.integrators.stochastic_ddim import StochasticDDIM
+from deis.integrators.torchdiffeq_methods import Dopri5, TorchDiffEq, TorchDiffEqFixed
 
 __all__ = [
     "HERE",
@@ -34,12 +35,12 @@ __all__ = [
     "BlackBox",
     "Churn",
     "Denoised",
-    "Dop853",
     "Dopri5",
     "Draw",
     "Euler",
     "EulerMaruyama",
     "ExponentialEuler",
+    "ExponentialRosenbrock",
     "ExponentialRungeKutta",
     "Integrator",
     "LangevinCorrected",
@@ -47,12 +48,15 @@ __all__ = [
     "PolynomialEIAB",
     "RhoRungeKutta",
     "Row",
+    "SciPy",
     "SecondMoments",
     "SinglestepDPM",
     "Stage",
     "Step",
     "Stochastic",
     "StochasticDDIM",
+    "TorchDiffEq",
+    "TorchDiffEqFixed",
     "Trajectory",
     "plan_from_json",
     "plan_to_json",

@@ -1,7 +1,6 @@
 """Methods that choose their steps so that an estimate of the local error keeps a tolerance."""
 
 import math
-from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
 
@@ -12,21 +11,20 @@ from torch import Tensor
 from deis.errors import DeisError
 from deis.fields import boolean, integer_in, number_in, one_of, text
 from deis.integrators.base import INTEGRATORS, BlackBox, Integrator, Trajectory, as_integrator
-from deis.integrators.combine import combine
 from deis.integrators.controller import Controller, sample_errors
 from deis.integrators.exponential_runge_kutta import ExponentialRungeKutta
+from deis.integrators.frames import Evaluate, Frame
 from deis.integrators.pairs import as_pair
-from deis.integrators.plan import Coefficient, Row, Step
+from deis.integrators.plan import Row, Step
 from deis.integrators.polynomial import PolynomialEIAB
 from deis.integrators.rho_runge_kutta import RhoRungeKutta
+from deis.integrators.rosenbrock import ExponentialRosenbrock
 from deis.numerics.host import on_host
 from deis.odes.base import SemilinearODE
 
 _GRAIN = 4 * torch.finfo(torch.float64).eps  # steps below it, relative to the clock, do not move it
 _GROWN = 1e3  # of the state, near a singularity
 _UNRESOLVED = 0.1  # rounding of the state, in units of the tolerance
-
-Evaluate = Callable[[float, Tensor], Tensor]
 
 _register = INTEGRATORS.register
 
@@ -39,6 +37,8 @@ def _pairs(instance: Any, attribute: Any, value: Integrator) -> None:
 @_register("adaptive-bs32", method=RhoRungeKutta("bogacki-shampine"))
 @_register("adaptive-dp54", method=RhoRungeKutta("dormand-prince"))
 @_register("adaptive-adams32", method=PolynomialEIAB("x0", "lambda", steps=3))
+@_register("adaptive-exprb32", method=ExponentialRosenbrock("exprb32"))
+@_register("adaptive-exprb43", method=ExponentialRosenbrock("exprb43"))
 @_register("dpm-solver-12", method=ExponentialRungeKutta("dpm-solver-2", "eps"), rtol=0.05, atol=0.0078)
 @_register("dpm-solver-23", method=ExponentialRungeKutta("dpm-solver-3", "eps"), rtol=0.05, atol=0.0078)
 @attrs.frozen
@@ -133,13 +133,14 @@ class _Run:
         self._control = Controller(self._pair.order, method.safety, method.shrink, method.grow)
         self._clock = method.clock or ("lambda" if "lambda" in ode.clocks else "t")
         self._hand = method.need_clock(ode, self._clock)
-        self._batched = method.norm == "sample" and _has_samples(ode, x0, times)
+        self._batched = method.norm == "sample" and x0.dim() > ode.system_axes(x0)
         self.time, self._end = float(times[0]), float(times[-1])
         self.x = self._start = x0
         self.accepted = self.rejected = 0
         self._earlier: tuple[float, ...] = ()  # newest first, as is the history
         self._history: tuple[Tensor, ...] = ()
-        self._first: Tensor | None = None  # N at the present time, once it is known
+        self._first: Tensor | None = None  # N at the present time, if it is known
+        self._frame: Frame | None = None  # at the present time, once a step was tried
         self._length = method.first * abs(self._place(self._end) - self._place(self.time))
         self._errors = torch.ones(1)  # of the last step, sample by sample
         self._previous = 1.0  # error of the last step that was accepted
@@ -153,15 +154,17 @@ class _Run:
             end, length = self._next(target)
             if length <= _GRAIN * max(abs(self._place(self.time)), abs(self._place(target))) or end == self.time:
                 return self._diagnosis("needs steps below rounding", "N may jump here; end here and start again")
-            step = self._planned(end)
-            known = self._stages(step)
-            after = combine(self._apply, step.advance, self.x, known)
-            error = self._error(step, known, after)
+            frame = self._frame or self._pair.frame(self._ode, self._evaluate, (self.time, end), self.x, self._first)
+            step = self._planned(frame.ode, end)
+            known = frame.values(step, self._history)
+            self._frame = frame = attrs.evolve(frame, first=known[0])  # kept for another try
+            after = frame.combine(step.advance, known)
+            error = self._error(frame, step, known, after)
             if error <= 1:
                 factor = self._control.after_success(error, self._previous)
                 self._length = length * (min(factor, 1.0) if failed else factor)
                 self._previous = max(error, 1e-4)
-                self._accept(step, known, after)
+                self._accept(frame, step, known, after)
             else:
                 self._length = length * self._control.after_failure(error)
                 self.rejected += 1
@@ -182,44 +185,29 @@ class _Run:
             end = self._hand.time(torch.tensor(place + (goal - place) / count, dtype=torch.float64))
         return float(end), abs(goal - place) / count
 
-    def _planned(self, end: float) -> Step:
+    def _planned(self, ode: SemilinearODE, end: float) -> Step:
         with on_host():
-            return self._pair.step(self._ode, (*reversed(self._earlier), self.time, end), self._end)
+            return self._pair.step(ode, (*reversed(self._earlier), self.time, end), self._end)
 
-    def _stages(self, step: Step) -> tuple[Tensor, ...]:
-        """Values of N at the stages of ``step``, then the history; the first one is kept for another try."""
-        if self._first is None:
-            self._first = self._evaluate(step.start, self.x)
-        values: tuple[Tensor, ...] = (self._first,)
-        for stage in step.stages[1:]:
-            point = combine(self._apply, stage.row, self.x, values + self._history)
-            values = (*values, self._evaluate(stage.time, point))
-        return values + self._history
-
-    def _error(self, step: Step, known: tuple[Tensor, ...], after: Tensor) -> float:
+    def _error(self, frame: Frame, step: Step, known: tuple[Tensor, ...], after: Tensor) -> float:
         assert step.error is not None
         method = self._method
         with torch.no_grad():
-            estimate = combine(self._apply, step.error, torch.zeros_like(self.x), known)
-            self._errors = sample_errors(estimate, self.x, after, method.rtol, method.atol, self._batched)
+            estimate, new = (frame.state(z) for z in (frame.combine(step.error, known), after))
+            self._errors = sample_errors(estimate, self.x, new, method.rtol, method.atol, self._batched)
             return float(self._errors.nan_to_num(math.inf).max())
 
-    def _accept(self, step: Step, known: tuple[Tensor, ...], after: Tensor) -> None:
-        first, before = known[0], self.x
-        self.x, self._first = after, known[len(step.stages) - 1] if _ends_on_its_result(step) else None
+    def _accept(self, frame: Frame, step: Step, known: tuple[Tensor, ...], after: Tensor) -> None:
+        self.x, self._first = frame.state(after), known[len(step.stages) - 1] if _ends_on_its_result(step) else None
         if step.correct is not None:
-            self._first = self._evaluate(step.end, after)
-            self.x = combine(self._apply, step.correct, before, (self._first, *known))
+            self._first = self._evaluate(step.end, self.x)
+            self.x = frame.combine(step.correct, (self._first, *known))
         kept = self._pair.points - 1
         self._earlier = (self.time, *self._earlier)[:kept]
-        self._history = (first, *self._history)[:kept]
+        self._history = (known[0], *self._history)[:kept]
+        self._frame = None
         self.time = step.end
         self.accepted += 1
-
-    def _apply(self, coefficient: Coefficient, x: Tensor) -> Tensor:
-        if isinstance(coefficient, Tensor) and coefficient.dim():
-            coefficient = coefficient.to(x.device, x.dtype)
-        return self._ode.apply(coefficient, x)
 
     def _diagnosis(self, what: str, otherwise: str) -> str:
         """What happened, where, in which samples, and the likely reason: ``otherwise`` if no other shows."""
@@ -248,13 +236,6 @@ class _Run:
             f"about {more:.2g} steps are left; loosen rtol and atol, or raise most_steps, or choose a method of higher "
             "order or, if the ODE is stiff for this one, a method that is exact in the linear part"
         )
-
-
-def _has_samples(ode: SemilinearODE, x: Tensor, times: Tensor) -> bool:
-    """Whether the first axis of a state is not one that the linear part acts on."""
-    if ode.block_axis is not None:
-        return x.dim() > 0 and ode.block_axis % x.dim() != 0
-    return x.dim() > ode.linear(times[0]).dim()
 
 
 def _ends_on_its_result(step: Step) -> bool:

@@ -12,9 +12,9 @@ from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.exponential_euler import ExponentialEuler
 from deis.integrators.exponential_runge_kutta import ExponentialRungeKutta
 from deis.integrators.levels import falling_levels, noise_levels
-from deis.integrators.plan import Coefficient, Plan, Stage, Step
+from deis.integrators.plan import Plan, Stage, Step
 from deis.integrators.wrapper import Wrapper, quiet, steps_between
-from deis.odes.base import SemilinearODE
+from deis.odes.base import Coefficient, SemilinearODE
 
 _ROUNDING = 1e-10  # of the times, more than the rounding of a noise level makes of one
 

@@ -10,10 +10,10 @@ from deis.fields import number_in
 from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.levels import falling_levels, noise_levels
-from deis.integrators.plan import Coefficient, Plan, Row, Stage, Step
+from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.integrators.rho_runge_kutta import RhoRungeKutta
 from deis.integrators.wrapper import Wrapper, quiet, steps_between
-from deis.odes.base import SemilinearODE
+from deis.odes.base import Coefficient, SemilinearODE
 
 _MOST = math.sqrt(2) - 1  # the noise of a step is at most as much as the state had
 

@@ -1,30 +1,31 @@
 """What a row stands for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from deis.integrators.plan import HERE, Coefficient, Row
+from deis.integrators.plan import HERE, Row
+from deis.odes.base import Coefficient
 
-Apply = Callable[[Coefficient, Tensor], Tensor]
+Combine = Callable[[Sequence[Coefficient], Sequence[Tensor]], Tensor]
+"""Sum of coefficients times states, as :meth:`SemilinearODE.combine`."""
+
+
+def moving(add: Combine) -> Combine:
+    """``add`` for coefficients in double precision on the CPU, which it takes to where the states are."""
+
+    def moved(coefficients: Sequence[Coefficient], states: Sequence[Tensor]) -> Tensor:
+        x = states[0]
+        return add([c.to(x.device, x.dtype) if isinstance(c, Tensor) and c.dim() else c for c in coefficients], states)
+
+    return moved
 
 
 def combine(
-    apply: Apply, row: Row, state: Tensor, values: tuple[Tensor, ...], noise: tuple[Tensor, ...] = ()
+    add: Combine, row: Row, state: Tensor, values: tuple[Tensor, ...], noise: tuple[Tensor, ...] = ()
 ) -> Tensor:
-    """The linear combination that ``row`` stands for."""
+    """The linear combination that ``row`` stands for, by what adds coefficients times states."""
     if row is HERE:
         return state
-    total = apply(row.state, state)
-    for coefficient, value in zip(row.values, values, strict=False):
-        total = _add(apply, total, coefficient, value)
-    for coefficient, value in zip(row.noise, noise, strict=False):
-        total = _add(apply, total, coefficient, value)
-    return total
-
-
-def _add(apply: Apply, total: Tensor, coefficient: Coefficient, value: Tensor) -> Tensor:
-    if isinstance(coefficient, Tensor):
-        return total.add_(apply(coefficient, value))
-    # a zero weight must not turn an Inf of an old value into NaN
-    return total.add_(value, alpha=coefficient) if coefficient != 0 else total
+    states = (state, *values[: len(row.values)], *noise[: len(row.noise)])
+    return add(row.coefficients(), states)

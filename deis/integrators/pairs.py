@@ -11,9 +11,11 @@ from torch import Tensor
 
 from deis.errors import ArgumentError, CapabilityError
 from deis.integrators.base import BlackBox, Integrator, unstack
+from deis.integrators.frames import Evaluate, Frame
 from deis.integrators.moments import moment_weights, row_order
 from deis.integrators.plan import Row, Stage, Step
 from deis.integrators.polynomial import PolynomialEIAB
+from deis.integrators.rosenbrock import ExponentialRosenbrock
 from deis.integrators.starting import starting_step
 from deis.odes.base import SemilinearODE
 
@@ -25,6 +27,12 @@ class Pair(abc.ABC):
     """Of the more accurate method, with which the solution goes on; the estimate behaves as h^order."""
     points: int
     """How many times, the newest included, the step looks back at."""
+
+    def frame(
+        self, ode: SemilinearODE, evaluate: Evaluate, span: tuple[float, float], x: Tensor, first: Tensor | None
+    ) -> Frame:
+        """The coordinates of a step over ``span`` from ``x``, where N is ``first`` if it is known."""
+        return Frame(ode, evaluate, x, first)
 
     @abc.abstractmethod
     def step(self, ode: SemilinearODE, times: tuple[float, ...], end: float) -> Step:
@@ -55,6 +63,26 @@ class EmbeddedPair(Pair):
                 "RhoRungeKutta('bogacki-shampine'), or a PolynomialEIAB with two steps or more"
             )
         return step
+
+
+@attrs.frozen
+class RosenbrockPair(Pair):
+    """An exponential Rosenbrock method with an embedded one."""
+
+    method: ExponentialRosenbrock
+    points = 1
+
+    @property
+    def order(self) -> int:  # type: ignore[override]
+        return self.method.order
+
+    def frame(
+        self, ode: SemilinearODE, evaluate: Evaluate, span: tuple[float, float], x: Tensor, first: Tensor | None
+    ) -> Frame:
+        return self.method.frame(ode, evaluate, *span, x)
+
+    def step(self, ode: SemilinearODE, times: tuple[float, ...], end: float) -> Step:
+        return self.method.step(ode, *times[-2:])
 
 
 @attrs.frozen
@@ -110,6 +138,8 @@ def as_pair(method: Integrator) -> Pair:
 
     :raises ArgumentError: if it is none.
     """
+    if isinstance(method, ExponentialRosenbrock) and method.method.embedded is not None:
+        return RosenbrockPair(method)
     if isinstance(method, BlackBox) or method.stochastic:
         raise ArgumentError("method", "must be deterministic and have a plan", method)
     if not isinstance(method, PolynomialEIAB):

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError
-
-Coefficient = float | complex | Tensor
+from deis.odes.base import Coefficient
 
 Span = tuple[float, float]
 """Start and end, in the logarithm of a Brownian motion's time."""
@@ -190,6 +189,15 @@ class Plan:
         """Whether a step adds noise."""
         return any(step.draws for step in self.steps)
 
+    def distinct_rows(self) -> "Iterator[tuple[Step, Row]]":
+        """Every row once, with the first step that has it: steps of equal length may share their rows."""
+        seen: set[int] = set()
+        for step in self.steps:
+            for row in step.rows():
+                if id(row) not in seen:
+                    seen.add(id(row))
+                    yield step, row
+
     @property
     def is_complex(self) -> bool:
         """Whether a coefficient is complex."""
@@ -197,7 +205,7 @@ class Plan:
 
     @cached_property
     def _types(self) -> frozenset[type]:
-        return frozenset(map(type, self.coefficients()))
+        return frozenset(type(c) for _, row in self.distinct_rows() for c in row.coefficients())
 
     def coefficients(self) -> Iterator[Coefficient]:
         """Every coefficient, step by step."""
@@ -206,16 +214,17 @@ class Plan:
                 yield from row.coefficients()
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """The coefficients that are tensors: diagonal, matrix or carrying a gradient."""
+        """The coefficients that are tensors (diagonal, matrix or carrying a gradient); those of shared rows once."""
         if self._types <= {float, complex}:
             return ()
-        return tuple(c for c in self.coefficients() if isinstance(c, Tensor))
+        return tuple(c for _, row in self.distinct_rows() for c in row.coefficients() if isinstance(c, Tensor))
 
     def map(self, function: Callable[[Coefficient], Coefficient]) -> "Plan":
-        """The plan with ``function`` applied to every coefficient."""
+        """The plan with ``function`` applied to every coefficient; steps that share rows go on sharing them."""
+        done = {id(row): HERE if row is HERE else row.map(function) for _, row in self.distinct_rows()}
 
         def row(old: Row) -> Row:
-            return old if old is HERE else old.map(function)
+            return done[id(old)]
 
         def step(old: Step) -> Step:
             return attrs.evolve(

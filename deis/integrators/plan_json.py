@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError
-from deis.integrators.plan import HERE, Coefficient, Plan, Row, Stage, Step
+from deis.integrators.plan import HERE, Plan, Row, Stage, Step
+from deis.odes.base import Coefficient
 
 _FORMAT = "deis-plan-2"
 

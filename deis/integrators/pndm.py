@@ -6,8 +6,8 @@ from torch import Tensor
 from deis.grids import Times, as_times
 from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.ipndm import IPNDM
-from deis.integrators.plan import Coefficient, Plan, Row, Stage, Step
-from deis.odes.base import SemilinearODE
+from deis.integrators.plan import Plan, Row, Stage, Step
+from deis.odes.base import Coefficient, SemilinearODE
 
 _WARM_UP = 3  # steps of four evaluations
 

@@ -30,6 +30,9 @@ _register = INTEGRATORS.register
 @_register("rhork-ssprk3", tableau="ssprk3")
 @_register("rhork-rk4", tableau="rk4")
 @_register("edm-heun", tableau="heun2")
+@_register("lawson1", tableau="euler", clock="t")
+@_register("lawson2", tableau="midpoint", clock="t")
+@_register("lawson4", tableau="rk4", clock="t")
 @attrs.frozen
 class RhoRungeKutta(Staged):
     """Explicit Runge-Kutta on v = Psi(0, t) x, which obeys dv/dc = Psi(0, t) G N / c'(t) in the clock c.

@@ -70,7 +70,7 @@ class RightHandSide:
         value = self._scaled(ode.weight(t), self._evaluate(self._asked[-1], point))
         if self._rho:
             return self._scaled(ode.transition(end, t) / derivative(self._hand.of, t), value)
-        return self._scaled(ode.linear(t), point) + value
+        return self._checked(ode.linear_action(self._asked[-1], point), point) + value
 
     def diagnosis(self, what: str) -> str:
         """Why the method may have stopped, and what to do."""
@@ -82,10 +82,15 @@ class RightHandSide:
 
     def _scaled(self, coefficient: Tensor, x: Tensor) -> Tensor:
         """A float64 coefficient times a state, in the state's precision."""
-        if coefficient.is_complex() and not x.is_complex():
-            raise CapabilityError(
-                "the ODE has complex coefficients and needs a complex state; pass x0.to(torch.complex128)"
-            )
+        self._checked(coefficient, x)
         if coefficient.dim():
             coefficient = coefficient.to(x.device, x.dtype)
         return self._ode.apply(coefficient, x)
+
+    def _checked(self, value: Tensor, x: Tensor) -> Tensor:
+        """A coefficient or a product of the ODE, refused if it is complex where the state is real."""
+        if value.is_complex() and not x.is_complex():
+            raise CapabilityError(
+                "the ODE has complex coefficients and needs a complex state; pass x0.to(torch.complex128)"
+            )
+        return value

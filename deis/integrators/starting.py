@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from deis.integrators.base import unstack
-from deis.integrators.plan import Coefficient, Row, Stage, Step
-from deis.odes.base import SemilinearODE
+from deis.integrators.plan import Row, Stage, Step
+from deis.odes.base import Coefficient, SemilinearODE
 
 
 def extra_evaluations(known: int, target: int) -> int:

@@ -15,10 +15,10 @@ from deis.integrators.base import INTEGRATORS, Integrator, unstack
 from deis.integrators.exponential_euler import ExponentialEuler
 from deis.integrators.exponential_runge_kutta import ExponentialRungeKutta
 from deis.integrators.levels import falling_levels, levels_at
-from deis.integrators.plan import Coefficient, Plan, Row, Stage, Step
+from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.integrators.polynomial import PolynomialEIAB
 from deis.integrators.wrapper import Wrapper, quiet
-from deis.odes.base import SemilinearODE
+from deis.odes.base import Coefficient, SemilinearODE
 
 _register = INTEGRATORS.register
 

@@ -4,9 +4,13 @@ Source: Hochbruck and Ostermann, Exponential integrators, Acta Numerica 19 (2010
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+Functions = Callable[[int, Tensor], Tensor]
+"""phi_0 ... phi_order of z, along a new first axis."""
 
 _RADIUS = 2.0  # Taylor inside, recurrence outside
 _TERMS = 35  # 2^35 / 35! < 1e-29
@@ -62,3 +66,20 @@ def phi_dense(order: int, matrix: Tensor) -> Tensor:
     block[..., rows, rows + d] = 1.0
     first = torch.linalg.matrix_exp(block)[..., :d, :]
     return torch.stack(first.split(d, dim=-1))
+
+
+def phi_combinations(functions: Functions, matrix: Tensor, h: Tensor, fractions: Tensor, numbers: Tensor) -> Tensor:
+    """sum_kf numbers[n, r, v, k, f] phi_k(fractions[f] h[n] matrix).
+
+    :param functions: :func:`phi` or :func:`phi_dense`, as the matrix asks for.
+    :param matrix: float64 or complex128, shape (\\*c).
+    :param h: shape (n,).
+    :param fractions: shape (F,).
+    :param numbers: shape (n, R, V, K, F).
+    :returns: shape (n, R, V, \\*c).
+    """
+    column = (len(h), len(fractions), *[1] * matrix.dim())
+    values = functions(numbers.shape[3] - 1, (h[:, None] * fractions).reshape(column) * matrix)
+    values = values.movedim(0, 1).reshape(len(h), -1, max(1, matrix.numel()))
+    total = numbers.flatten(3).flatten(1, 2).to(values.dtype) @ values
+    return total.reshape(*numbers.shape[:3], *matrix.shape)

@@ -1,31 +1,28 @@
-"""Semilinear ODEs: the abstract class, constant linear parts, and problems with known solutions."""
+"""Semilinear ODEs: the abstract class, and constant linear parts."""
 
 from deis.odes.base import Clock, ConstantForm, SemilinearODE
-from deis.odes.constant import DenseODE, DiagonalODE
+from deis.odes.chebyshev import Chebyshev
+from deis.odes.commuting import CommutingMatrixODE, CommutingODE
+from deis.odes.constant import BlockDiagonalODE, DenseODE, DiagonalODE
 from deis.odes.divergence import DivergenceODE, divergence
-from deis.odes.problems import (
-    PROBLEMS,
-    Bernoulli,
-    HochbruckOstermann,
-    InitialValueProblem,
-    Problem,
-    ProtheroRobinson,
-    SolvedProblem,
-)
+from deis.odes.krylov import KrylovODE
+from deis.odes.spectral import Cosine, Fourier, Fourier2, Sine
 
 __all__ = [
-    "PROBLEMS",
-    "Bernoulli",
+    "BlockDiagonalODE",
+    "Chebyshev",
     "Clock",
+    "CommutingMatrixODE",
+    "CommutingODE",
     "ConstantForm",
+    "Cosine",
     "DenseODE",
     "DiagonalODE",
     "DivergenceODE",
-    "HochbruckOstermann",
-    "InitialValueProblem",
-    "Problem",
-    "ProtheroRobinson",
+    "Fourier",
+    "Fourier2",
+    "KrylovODE",
     "SemilinearODE",
-    "SolvedProblem",
+    "Sine",
     "divergence",
 ]

@@ -1,7 +1,7 @@
 """The abstract semilinear ODE x' = L(t) x + G(t) N(t, x)."""
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import ClassVar, Self
 
@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from deis.errors import CapabilityError, DeisError
+from deis.numerics.host import on_host
 from deis.numerics.lagrange import basis
 from deis.numerics.quadrature import panel_rule, uniform_edges
+
+Coefficient = float | complex | Tensor
 
 _POINTS = 16
 _MOST_PANELS = 1024
@@ -35,14 +38,15 @@ PLAIN_TIME = Clock(_same, _same)
 
 @attrs.frozen(eq=False)
 class ConstantForm:
-    """An ODE in the variables in which its linear part is constant: x = scale(t) y, dy/dc = matrix y + N.
+    """An ODE in the variables in which its linear part is constant: x = scale(t) y, dy/dc = L y + N.
 
-    :param matrix: float64 or complex128; a scalar, the trailing state shape, or (d, d) on the ODE's block axis.
+    :param combinations: from lengths h (n,), fractions (F,) and numbers a (n, R, V, K, F) the coefficients
+        sum_kf a[n, r, v, k, f] phi_k(fractions[f] h[n] L), shape ``(n, R, V, *c)``.
     :param clock: name of the clock c.
     :param scale: scalar function of time, of any shape.
     """
 
-    matrix: Tensor
+    combinations: Callable[[Tensor, Tensor, Tensor], Tensor]
     clock: str
     scale: Callable[[Tensor], Tensor]
 
@@ -135,7 +139,20 @@ class SemilinearODE(abc.ABC):
         """
         raise CapabilityError(f"{type(self).__name__} has no noise, which this method needs")
 
-    def apply(self, coefficient: Tensor | complex, x: Tensor) -> Tensor:
+    def linear_action(self, t: float, x: Tensor) -> Tensor:
+        """L(t) x."""
+        with on_host():
+            matrix = self.linear(torch.tensor(t, dtype=torch.float64))
+        return self.apply(matrix.to(x.device, x.dtype) if matrix.dim() else matrix, x)
+
+    def rate(self, t: float, x: Tensor, value: Tensor) -> Tensor:
+        """The right-hand side L(t) x + G(t) N, from the value of N."""
+        with on_host():
+            weight = self.weight(torch.tensor(t, dtype=torch.float64))
+        weight = weight.to(x.device, x.dtype) if weight.dim() else weight
+        return self.linear_action(t, x) + self.apply(weight, value)
+
+    def apply(self, coefficient: Coefficient, x: Tensor) -> Tensor:
         """Coefficient times state: elementwise, or a contraction over :attr:`block_axis`."""
         if self.block_axis is None or not isinstance(coefficient, Tensor) or coefficient.dim() == 0:
             return coefficient * x
@@ -145,12 +162,43 @@ class SemilinearODE(abc.ABC):
             product: Tensor = torch.tensordot(coefficient.to(wide), x.to(wide), dims=([1], [self.block_axis]))
         return product.movedim(0, self.block_axis)
 
+    def combine(self, coefficients: Sequence[Coefficient], states: Sequence[Tensor]) -> Tensor:
+        """sum_i coefficients_i times states_i: what a row of a plan stands for.
+
+        The sum has the dtype and the shape of the first product.
+        """
+        total = self.apply(coefficients[0], states[0])
+        for coefficient, state in zip(coefficients[1:], states[1:], strict=True):
+            if not isinstance(coefficient, Tensor):
+                # a zero weight must not turn an Inf of an old value into NaN
+                total = total.add_(state, alpha=coefficient) if coefficient != 0 else total
+            elif self.block_axis is None:
+                total = total.addcmul_(coefficient, state)
+            else:
+                total = total.add_(self.apply(coefficient, state))
+        return total
+
+    def system_axes(self, x: Tensor) -> int:
+        """How many of the last axes of a state the linear part acts on; 0 if it is a number."""
+        if self.block_axis is not None:
+            return x.dim() - self.block_axis % x.dim() if x.dim() else 0
+        with on_host():
+            return self.linear(torch.tensor(self.domain[0], dtype=torch.float64)).dim()
+
+    def fits(self, coefficient: torch.Size, state: torch.Size) -> bool:
+        """Whether coefficients of one shape can multiply states of another; tried without data."""
+        try:
+            product = self.apply(torch.empty(coefficient, device="meta"), torch.empty(state, device="meta"))
+        except (RuntimeError, IndexError):
+            return False
+        return product.shape == state
+
     def compose(self, a: Tensor, b: Tensor) -> Tensor:
         """Product of coefficients at the same times: elementwise, of matrices, or of a matrix and a scalar."""
         if self.block_axis is None:
             extra = max(a.dim(), b.dim())
             return _pad(a, extra) * _pad(b, extra)
-        return a @ b if b.dim() == a.dim() else a * b[..., None, None]
+        return a @ b if b.dim() == a.dim() else a * _pad(b, a.dim())
 
     def weights(self, s: Tensor, t: Tensor, nodes: Tensor, clock: str = "t") -> Tensor:
         """W_j = int_s^t Psi(t, r) G(r) l_j(r) dr, with l_j the Lagrange basis over ``nodes`` in ``clock``.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import attrs
@@ -12,8 +13,8 @@ from torch import Tensor
 from deis.errors import ArgumentError
 from deis.fields import is_callable, is_number
 from deis.numerics.lagrange import monomials
-from deis.numerics.phi import phi, phi_dense
-from deis.odes.base import ConstantForm, SemilinearODE
+from deis.numerics.phi import Functions, phi, phi_combinations, phi_dense
+from deis.odes.base import Coefficient, ConstantForm, SemilinearODE
 
 Nonlinearity = Callable[[float, Tensor], Tensor]
 
@@ -66,8 +67,14 @@ class _ConstantODE(SemilinearODE):
     def nonlinearity(self, t: float, x: Tensor) -> Tensor:
         return self.function(t, x)
 
+    def linear_action(self, t: float, x: Tensor) -> Tensor:
+        return self.apply(self.matrix.to(x.device, x.dtype) if self.matrix.dim() else self.matrix.item(), x)
+
+    def rate(self, t: float, x: Tensor, value: Tensor) -> Tensor:
+        return self.linear_action(t, x) + value
+
     def constant_form(self) -> ConstantForm:
-        return ConstantForm(self.matrix, "t", torch.ones_like)
+        return ConstantForm(partial(phi_combinations, self._functions, self.matrix), "t", torch.ones_like)
 
     def weights(self, s: Tensor, t: Tensor, nodes: Tensor, clock: str = "t") -> Tensor:
         if clock != "t":
@@ -97,11 +104,15 @@ class _ConstantODE(SemilinearODE):
 
     def _phi(self, order: int, h: Tensor) -> Tensor:
         """phi_0 ... phi_order of h L for h of shape (n,), a few at a time so that memory stays bounded."""
-        dense = self.block_axis is not None
-        largest = self.matrix.numel() * (order + 1) ** (2 if dense else 1)  # elements of a step in work
+        # elements of a step in work
+        work = self.matrix.numel() * (order + 1) ** (1 if self.block_axis is None else 2)
         column = (-1, *[1] * self.matrix.dim())
-        parts = [part.reshape(column) * self.matrix for part in torch.split(h, max(1, _ELEMENTS // max(1, largest)))]
-        return torch.cat([phi_dense(order, z) if dense else phi(order, z) for z in parts], dim=1)
+        parts = [part.reshape(column) * self.matrix for part in torch.split(h, max(1, _ELEMENTS // max(1, work)))]
+        return torch.cat([self._functions(order, z) for z in parts], dim=1)
+
+    @property
+    def _functions(self) -> Functions:
+        return phi if self.block_axis is None else phi_dense
 
     @property
     def _norm(self) -> float:
@@ -170,3 +181,38 @@ class DenseODE(_ConstantODE):
     def __attrs_post_init__(self) -> None:
         if self.matrix.dim() != 2 or self.matrix.shape[0] != self.matrix.shape[1]:
             raise ArgumentError("matrix", "must be square", tuple(self.matrix.shape))
+
+
+@attrs.frozen(eq=False)
+class BlockDiagonalODE(_ConstantODE):
+    """x' = L x + N(t, x) with a constant square matrix for each entry of the last axis but one of the state.
+
+    The blocks may be coupled by N, or be independent systems of which each has its own linear part.
+
+    :param matrix: L, shape (blocks, d, d), for states of shape (..., blocks, d).
+    :param function: N(t, x).
+    :param domain: times of start and end.
+
+    >>> ode = BlockDiagonalODE(-torch.eye(2).expand(3, 2, 2), lambda t, x: x**2)
+    >>> ode.apply(ode.linear(torch.tensor(0.0)), torch.ones(3, 2, dtype=torch.float64))[0]
+    tensor([-1., -1.], dtype=torch.float64)
+    """
+
+    block_axis: ClassVar[int] = -1
+
+    matrix: Tensor = attrs.field(converter=as_coefficient, repr=brief)
+    function: Nonlinearity = attrs.field(repr=False, validator=is_callable)
+    domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
+
+    def __attrs_post_init__(self) -> None:
+        if self.matrix.dim() != 3 or self.matrix.shape[1] != self.matrix.shape[2]:
+            raise ArgumentError("matrix", "must have shape (blocks, d, d)", tuple(self.matrix.shape))
+
+    def system_axes(self, x: Tensor) -> int:
+        return min(2, x.dim())
+
+    def apply(self, coefficient: Coefficient, x: Tensor) -> Tensor:
+        if not isinstance(coefficient, Tensor) or coefficient.dim() == 0:
+            return coefficient * x
+        wide = torch.promote_types(coefficient.dtype, x.dtype)
+        return (coefficient.to(wide) @ x.to(wide)[..., None]).squeeze(-1)

@@ -12,7 +12,7 @@ from deis.analysis.reference import CoarseReferenceError, Reference, reference
 from deis.diffusion.noise import SampleNoise
 from deis.errors import ArgumentError, CapabilityError, NonFiniteError
 from deis.integrators.base import Integrator
-from deis.odes.problems import InitialValueProblem
+from deis.problems import InitialValueProblem
 from deis.study.batches import Request, draw
 
 

@@ -71,10 +71,9 @@ def comparison_figure(results: Sequence[Result], title: str, reference: Mapping[
     names = list(dict.fromkeys(row.integrator for row in results))
     fields = [field for field in _AXES if any(getattr(row, field) for row in results)]
     budgets = sorted({row.budget for row in results})
-    columns = 1 + len(names) // _LEGEND
-    figure = Figure(figsize=(4 * len(fields) + 2.8 * columns, 4), layout="constrained")
+    figure, panels = panels_with_legend(len(fields), len(names))
     handles: dict[str, Any] = {}
-    for axes, field in zip(figure.subplots(1, max(1, len(fields)), squeeze=False)[0], fields, strict=False):
+    for axes, field in zip(panels, fields, strict=True):
         curves = {name: _measured(results, name, field, look) for look, name in enumerate(names)}
         curves = {name: curve for name, curve in curves.items() if curve.points}
         drawn = panel(axes, list(curves.values()), CALLS, _AXES[field], reference[field])
@@ -82,12 +81,27 @@ def comparison_figure(results: Sequence[Result], title: str, reference: Mapping[
         handles |= dict(zip(curves, drawn, strict=True))
         if reference[field]:
             handles["reference"] = axes.get_lines()[-1]
-    shown = [name for name in [*names, "reference"] if name in handles]
+    add_legend(figure, title, [*names, "reference"], handles)
+    return figure
+
+
+def panels_with_legend(count: int, names: int) -> tuple[Figure, list[Any]]:
+    """A figure of ``count`` panels side by side, with room for so many names; one without panels has empty axes."""
+    figure = Figure(figsize=(4 * count + 2.8 * _columns(names), 4), layout="constrained")
+    return figure, list(figure.subplots(1, max(1, count), squeeze=False)[0][:count])
+
+
+def add_legend(figure: Figure, title: str, names: Sequence[str], handles: Mapping[str, Any]) -> None:
+    """The title above the panels, and beside them the handles that there are, in the order of ``names``."""
+    shown = [name for name in names if name in handles]
     labels = ["\n  ".join(wrap(name.replace(":", ": "), 32)).replace(": ", ":") for name in shown]
-    lines = [handles[name] for name in shown]
+    lines, columns = [handles[name] for name in shown], _columns(len(names) - 1)
     figure.legend(lines, labels, loc="outside right center", ncols=columns, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
-    return figure
+
+
+def _columns(names: int) -> int:
+    return 1 + names // _LEGEND
 
 
 def mark_calls(axes: Any, calls: Sequence[int]) -> None:

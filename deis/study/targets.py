@@ -9,7 +9,7 @@ import torch
 from deis.diffusion.ode import ProbabilityFlowODE
 from deis.fields import one_of
 from deis.grids import make_grid
-from deis.odes.problems import PROBLEMS, Problem
+from deis.problems import PROBLEMS, Problem
 from deis.study.batches import Request
 from deis.study.places import placed
 from deis.study.seeds import parse_seeds

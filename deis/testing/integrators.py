@@ -16,7 +16,7 @@ from deis.integrators.base import Integrator
 from deis.integrators.plan import Plan
 from deis.loop import Ask, Loop, drive, march
 from deis.odes.base import SemilinearODE
-from deis.odes.problems import Bernoulli, SolvedProblem
+from deis.problems import Bernoulli, SolvedProblem
 from deis.solve import iterate, solve
 from deis.testing.common import Conformance, Counted, network, steady_noise
 from deis.testing.measure import HostReads, measured_order, uneven_grid
@@ -111,8 +111,8 @@ class IntegratorConformance(Conformance):
         ode = self.make_ode(network)
         form, plan = _planned(ode, integrator, self.times(ode))
         starts = [self.state(), self.state() + 0.5]
-        alone = [list(_states(march(plan, form.apply, x, steady_noise), form)) for x in starts]
-        runs = [_states(march(plan, form.apply, x, steady_noise), form) for x in starts]
+        alone = [list(_states(march(plan, form.combine, x, steady_noise), form)) for x in starts]
+        runs = [_states(march(plan, form.combine, x, steady_noise), form) for x in starts]
         mixed = zip(*runs, strict=True)
         for n, pair in enumerate(mixed):
             assert all(torch.equal(state, alone[i][n]) for i, state in enumerate(pair))
@@ -122,7 +122,7 @@ class IntegratorConformance(Conformance):
         form, plan = _planned(ode, integrator, self.times(ode))
         states = iterate(ode, self.state(), self.times(ode), plan, noise=steady_noise)
         with HostReads() as reads:
-            list(_states(march(plan, form.apply, self.state(), steady_noise), form))
+            list(_states(march(plan, form.combine, self.state(), steady_noise), form))
             list(states)
         assert reads.count == 0
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from deis.integrators.base import Integrator
 from deis.integrators.fitted import fitted as fitted
-from deis.odes.problems import SolvedProblem
+from deis.problems import SolvedProblem
 from deis.solve import solve
 
 _FLOOR = 5e-13  # errors below hold too much rounding to tell an order

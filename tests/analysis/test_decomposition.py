@@ -13,7 +13,7 @@ from deis.analysis import (
     reference,
     rmse,
 )
-from deis.odes import InitialValueProblem
+from deis.problems import InitialValueProblem
 
 DATA_STD, MODEL_STD, T_MIN = 0.5, 0.6, 1e-6
 MEAN = torch.tensor([[1.0, -2.0, 0.3]], dtype=torch.float64)

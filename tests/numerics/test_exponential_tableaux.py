@@ -10,14 +10,12 @@ from mpmath import exp, mpf
 from deis.errors import ArgumentError
 from deis.numerics.exponential_tableaux import (
     EXPONENTIAL_TABLEAUX,
-    NONE,
     ExponentialTableau,
-    Phis,
     dpm_solver_2,
     dpm_solver_3,
     etd2rk,
-    phi,
 )
+from deis.numerics.phi_tableaux import NONE, Phis, phi
 from deis.numerics.tableaux import TABLEAUX
 
 POINTS = [mpmath.mpmathify(z) for z in (-30.0, -1.7, 0.3, 2j, 1.5 - 4j)]
@@ -185,12 +183,12 @@ def test_numbers_are_the_entries_again(name):
     tableau = EXPONENTIAL_TABLEAUX[name]
     z = mpf("-0.8")
     functions = [[function(k, z * mp(c)) for c in tableau.arguments] for k in range(4)]
-    rows = [*tableau.a[1:], tableau.b]
+    rows = [(phi(0, c), *row) for c, row in zip((*tableau.c[1:], 1), (*tableau.a[1:], tableau.b), strict=True)]
     if tableau.embedded is not None:
-        rows.append(tuple(b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)))
+        rows.append((NONE, *(b - e for b, e in zip(tableau.b, tableau.embedded, strict=True))))
     assert len(tableau.numbers) == len(rows)
     for row, table in zip(rows, tableau.numbers, strict=True):
-        for entry, factors in zip((*row, *[NONE] * (tableau.stages - len(row))), table, strict=True):
+        for entry, factors in zip((*row, *[NONE] * (tableau.stages + 1 - len(row))), table, strict=True):
             total = sum(f * v for fs, vs in zip(factors, functions, strict=False) for f, v in zip(fs, vs, strict=True))
             assert abs(total - value(entry, z)) < 1e-14
 

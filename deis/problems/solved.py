@@ -1,8 +1,8 @@
 """Problems with known solutions, to measure integrators on."""
 
-import abc
 import cmath
 import math
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -11,71 +11,8 @@ from torch import Tensor
 
 from deis.errors import ArgumentError
 from deis.fields import integer_in, is_number
-from deis.odes.base import SemilinearODE
 from deis.odes.constant import DiagonalODE, as_coefficient, as_domain
-from deis.registry import Registry
-
-PROBLEMS: "Registry[Problem]" = Registry("problem")
-
-
-class Problem(abc.ABC):
-    """A semilinear ODE with a state to start from."""
-
-    @property
-    @abc.abstractmethod
-    def ode(self) -> SemilinearODE:
-        """The equation, on its default domain."""
-
-    @property
-    @abc.abstractmethod
-    def initial(self) -> Tensor:
-        """The state at the start of the domain, float64 or complex128."""
-
-    def exact(self, t: float) -> Tensor | None:
-        """The solution at time ``t``, float64 or complex128; None where no closed form is known."""
-        return None
-
-
-class SolvedProblem(Problem):
-    """A problem whose solution is known: subclasses write :attr:`ode` and :meth:`exact`."""
-
-    @property
-    def initial(self) -> Tensor:
-        """The solution at the start of the domain."""
-        return self.exact(self.ode.domain[0])
-
-    @abc.abstractmethod
-    def exact(self, t: float) -> Tensor:
-        """The solution at time ``t``, float64 or complex128."""
-
-
-def _state(value: Any) -> Tensor:
-    if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
-        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
-        raise ArgumentError("initial", "must be a floating point or complex tensor", got)
-    return value.detach().to(torch.promote_types(value.dtype, torch.float64))
-
-
-def _ode(instance: Any, attribute: Any, value: Any) -> None:
-    if not isinstance(value, SemilinearODE):
-        raise ArgumentError("ode", "must be a SemilinearODE", value)
-
-
-@attrs.frozen(eq=False)
-class InitialValueProblem(Problem):
-    """Any semilinear ODE, from any state: what studies of convergence take where no solution is known.
-
-    :param ode: the equation.
-    :param initial: the state at the start of its domain; it is kept in double precision.
-
-    >>> from deis import DiagonalODE
-    >>> problem = InitialValueProblem(DiagonalODE(-1.0, lambda t, x: torch.sin(x)), torch.ones(3))
-    >>> problem.initial.dtype, problem.exact(1.0)
-    (torch.float64, None)
-    """
-
-    ode: SemilinearODE = attrs.field(validator=_ode)
-    initial: Tensor = attrs.field(converter=_state, repr=lambda x: f"<{' x '.join(map(str, x.shape)) or 'number'}>")
+from deis.problems.base import PROBLEMS, Recipe, SolvedProblem
 
 
 def _rate(instance: Any, attribute: Any, value: Any) -> None:
@@ -152,6 +89,19 @@ class HochbruckOstermann(SolvedProblem):
 
     size: int = attrs.field(default=200, validator=integer_in(1, 100_000))
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
+
+    orders = MappingProxyType({"etd1": 1, "etd2rk": 2, "krogstad": 4, "hochbruck-ostermann": 4, "lawson4": 1})
+
+    @property
+    def recommended(self) -> Recipe:
+        return Recipe("krogstad", 32)
+
+    def values(self, x: Tensor) -> Tensor:
+        return self.to_points(x)
+
+    @property
+    def axes(self) -> tuple[Tensor, ...]:
+        return (self.points,)
 
     @property
     def points(self) -> Tensor:

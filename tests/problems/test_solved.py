@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deis.errors import ArgumentError
-from deis.odes import PROBLEMS, Bernoulli, HochbruckOstermann, ProtheroRobinson
+from deis.problems import PROBLEMS, Bernoulli, HochbruckOstermann, ProtheroRobinson
 
 STENCIL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}  # first derivative, order 8
 INITIAL = {  # written down independently of the solutions

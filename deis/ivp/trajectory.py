@@ -1,0 +1,79 @@
+"""A solve that may stop at an event, and what is known of the solution between its times."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import attrs
+from torch import Tensor
+
+from deis.dense_output import DenseOutput
+from deis.grids import TimeGrid
+from deis.integrators.base import BlackBox, Integrator
+from deis.ivp.events import Watch
+from deis.ivp.methods import linearisation
+from deis.loop import Ask, drive, march
+from deis.odes.base import SemilinearODE
+from deis.solve import Evaluator, prepare, solve
+
+
+@attrs.frozen(eq=False)
+class Trajectory:
+    """States on a grid, up to where the solve ended."""
+
+    dense: DenseOutput
+    nfe: int
+    """Number of evaluations of N for the states."""
+    diagnosis: str = ""
+    """Why a method gave up; empty if it did not."""
+
+
+def follow(
+    ode: SemilinearODE, y0: Tensor, grid: TimeGrid, method: Integrator, watch: Watch, checkpoint: bool
+) -> Trajectory:
+    """Solve to the end of the grid, or to the first grid point after a terminal event.
+
+    Neither a method that makes its steps as it goes nor a solve with checkpoints is stopped: what lies behind the event
+    is computed, and left out.
+    """
+    if isinstance(method, BlackBox) or checkpoint:
+        solution = solve(ode, y0, grid, method, keep_states=True, checkpoint=checkpoint)
+        assert solution.states is not None, "they were asked for"
+        times, states, ended = _watched(zip(solution.times, solution.states, strict=True), watch)
+        dense = DenseOutput(ode, times, states, linearise=linearisation(method))
+        return Trajectory(dense, solution.nfe, "" if ended else solution.diagnosis)
+    form, plan = prepare(ode, y0, grid, method, None)
+    evaluate, noted = Evaluator(form), _Noted(grid)
+    reached = drive(march(plan, form.combine, y0), lambda ask: noted.keep(ask, evaluate(ask)))
+    times, states, _ = _watched(chain([(grid.times[0], y0)], ((r.time, r.state) for r in reached)), watch)
+    evaluate.check(states[-1], y0)
+    return Trajectory(DenseOutput(form, times, states, noted.known(times, states)), evaluate.nfe)
+
+
+def _watched(steps: Iterable[tuple[float, Tensor]], watch: Watch) -> tuple[list[float], list[Tensor], bool]:
+    """Times and states up to a terminal event, and whether there was one."""
+    times, states = [], []
+    for time, state in steps:
+        times.append(time)
+        states.append(state)
+        if watch(time, state):
+            return times, states, True
+    return times, states, False
+
+
+class _Noted:
+    """The newest value of N at each time of a grid, with its point."""
+
+    def __init__(self, grid: TimeGrid) -> None:
+        self._grid = frozenset(grid.times)
+        self._noted: dict[float, tuple[Tensor, Tensor]] = {}
+
+    def keep(self, ask: Ask, value: Tensor) -> Tensor:
+        """Take note of a value, and pass it on."""
+        if ask.time in self._grid:
+            self._noted[ask.time] = ask.point, value
+        return value
+
+    def known(self, times: Sequence[float], states: Sequence[Tensor]) -> dict[int, Tensor]:
+        """N at those of the states, by their numbers, for which it was asked."""
+        found = [(i, *self._noted[time]) for i, time in enumerate(times) if time in self._noted]
+        return {i: value for i, point, value in found if point is states[i]}
