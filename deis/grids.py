@@ -27,10 +27,12 @@ def _is_time(value: object) -> bool:
 
 def _times(values: "Iterable[float] | Tensor") -> tuple[float, ...]:
     try:
-        given = tuple(values.tolist() if isinstance(values, Tensor) else values)
-        if isinstance(values, bytes | Set | Mapping) or not all(map(_is_time, given)):
+        if isinstance(values, Tensor) and values.is_floating_point():
+            points = tuple(map(float, values.tolist()))
+        elif isinstance(values, bytes | Set | Mapping) or not all(map(_is_time, given := tuple(values))):
             raise TypeError
-        points = tuple(map(float, given))
+        else:
+            points = tuple(map(float, given))
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError("times", "must be numbers", values) from None
     if len(points) < 2:

@@ -79,10 +79,10 @@ def march(plan: Plan, add: Combine, x: Tensor, noise: Noise | None = None) -> Lo
     :param noise: standard normal values for (draw, state), for plans that add noise.
     """
     kept, dtype = plan.history, x.dtype
-    carried = Carried(x.to(accumulation_dtype(dtype)))
+    held = [Carried(x.to(accumulation_dtype(dtype)))]  # a list, so that a step can let go of what it replaces
     del x
     for n, step in enumerate(plan.steps):
-        carried = yield from advance(n, step, add, carried, kept, dtype, noise)
+        held.append((yield from advance(n, step, add, held.pop(), kept, dtype, noise)))
 
 
 def advance(

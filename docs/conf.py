@@ -26,6 +26,7 @@ extensions = [
     "example",
     "integrator_table",
     "mathml",
+    "problem_table",
     "public_names",
     "results_table",
 ]

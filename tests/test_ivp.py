@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import numpy as np
 import pytest
 import scipy.integrate
@@ -9,6 +10,7 @@ import torch
 import torchdiffeq
 
 from deis import (
+    Adaptive,
     ArgumentError,
     CapabilityError,
     DeisError,
@@ -16,6 +18,7 @@ from deis import (
     Linear,
     NetworkError,
     NonFiniteError,
+    RhoRungeKutta,
     UnknownNameError,
     block_diagonal,
     dense,
@@ -57,30 +60,32 @@ def reference(fun, t_span, y0, **options):
 # what comes back
 
 
+ADAPTIVE = Adaptive(RhoRungeKutta("bogacki-shampine", clock="t"))
+
+
 @pytest.mark.parametrize(
-    ("method", "options", "error"),
+    ("method", "options"),
     [
-        ("RK45", {"rtol": 1e-8, "atol": 1e-8}, 1e-5),
-        ("DOP853", {"rtol": 1e-10, "atol": 1e-10}, 1e-7),
-        ("Radau", {"rtol": 1e-7, "atol": 1e-7}, 1e-4),
-        ("LSODA", {"rtol": 1e-9, "atol": 1e-9}, 1e-4),
-        ("dopri5", {"rtol": 1e-9, "atol": 1e-9}, 1e-6),
-        ("bosh3", {"rtol": 1e-8, "atol": 1e-8}, 1e-4),
-        ("rk4", {"steps": 500}, 1e-4),
-        ("hochbruck-ostermann", {"steps": 500}, 1e-3),
-        ("adaptive-bs32", {"rtol": 1e-8, "atol": 1e-8}, 1e-3),
+        ("RK45", {"rtol": 1e-8, "atol": 1e-8}),
+        ("DOP853", {"rtol": 1e-8, "atol": 1e-8}),
+        ("Radau", {"rtol": 1e-7, "atol": 1e-7}),
+        ("LSODA", {"rtol": 1e-9, "atol": 1e-9}),
+        ("dopri5", {"rtol": 1e-8, "atol": 1e-8}),
+        ("bosh3", {"rtol": 1e-7, "atol": 1e-7}),
+        (ADAPTIVE, {"rtol": 1e-6, "atol": 1e-6}),
+        ("adaptive-exprb43", {"rtol": 1e-6, "atol": 1e-6}),
+        ("rk4", {"steps": 100}),
+        ("hochbruck-ostermann", {"steps": 100}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_methods_under_all_their_names_agree_with_scipy(method, options, error):
-    options = {**options, "clock": "t"} if method.startswith("adaptive") else options
-    clock = options.pop("clock", None)
-    method = f"{method}:clock={clock}" if clock else method
-    found = solve_ivp(lotka_volterra, (0, 3), PREY, method, **options)
-    expected = reference(lotka_volterra, (0, 3), PREY).y[:, -1]
-    assert found.success and found.status == 0
-    assert float(found.t[-1]) == 3.0
-    assert found.y[:, -1].numpy() == pytest.approx(expected, abs=error)
+def test_methods_under_all_their_names_agree_with_scipy(method, options):
+    found = solve_ivp(lotka_volterra, (0, 1), PREY, method, **options)
+    expected = reference(lotka_volterra, (0, 1), PREY).y[:, -1]
+    assert found.success
+    assert found.status == 0
+    assert float(found.t[-1]) == 1.0
+    assert found.y[:, -1].numpy() == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_result_has_the_fields_and_shapes_of_scipy():
@@ -92,7 +97,8 @@ def test_the_result_has_the_fields_and_shapes_of_scipy():
     assert found.y.numpy() == pytest.approx(expected.y, rel=1e-5)
     assert found.sol(asked).numpy() == pytest.approx(expected.sol(asked), rel=1e-5)
     assert found.sol(1.234).numpy() == pytest.approx(expected.sol(1.234), rel=1e-5)
-    assert found.t_events is None and found.y_events is None
+    assert found.t_events is None
+    assert found.y_events is None
     assert (found.status, found.success, found.message) == (0, True, "the end of t_span was reached")
     assert {"t", "y", "sol", "t_events", "y_events", "nfev", "njev", "status", "message", "success"} <= set(dir(found))
 
@@ -109,7 +115,7 @@ def test_linear_parts_in_all_their_forms(name):
     }[name]
     found = solve_ivp(driven, (0, 2), y0, "krogstad", linear=linear, steps=200)
     expected = reference(lambda t, y: slope(t, y) + np.sin(y) + math.cos(3 * t), (0, 2), np.ravel(y0))
-    assert found.y[..., -1].reshape(2).numpy() == pytest.approx(expected.y[:, -1], abs=1e-7)
+    assert found.y[..., -1].reshape(2).numpy() == pytest.approx(expected.y[:, -1], rel=1e-6)
 
 
 def test_a_diagonal_of_two_axes_multiplies_elementwise():
@@ -153,10 +159,9 @@ def test_single_precision_stays_single():
     assert found.y.dtype == found.sol(0.5).dtype == torch.float32
 
 
-@pytest.mark.parametrize(
-    "y0", [[1.0, 0.5], (1.0, 0.5), np.array([1.0, 0.5]), tensor(1.0, 0.5)], ids=lambda y: type(y).__name__
-)
-def test_states_may_be_lists_arrays_and_tensors(y0):
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
+def test_states_may_be_lists_arrays_and_tensors(kind):
+    y0 = kind((1.0, 0.5))
     assert solve_ivp(driven, (0, 1), y0, "etd1", steps=1).y[:, 0].tolist() == [1.0, 0.5]
 
 
@@ -232,7 +237,19 @@ def test_foreign_names_are_those_of_registered_methods(name, registered):
 # events
 
 
-def falls_to(level, **attributes):
+PENDULUM = dense([[0.0, 1.0], [-1.0, 0.0]])
+
+
+def gravity(t, y):
+    """N of a pendulum whose linear part is known."""
+    return torch.stack([torch.zeros_like(y[0]), y[0] - torch.sin(y[0])])
+
+
+def pendulum(t, y):
+    return [y[1], -np.sin(y[0])]
+
+
+def reaches(level, **attributes):
     def event(t, y):
         return y[0] - level
 
@@ -241,9 +258,10 @@ def falls_to(level, **attributes):
     return event
 
 
-def events_of(events, t_span=(0, 6), steps=4000, method="hochbruck-ostermann", **options):
-    found = solve_ivp(lotka_volterra, t_span, PREY, method, events=events, steps=steps, **options)
-    return found, reference(lotka_volterra, t_span, PREY, events=events)
+def events_of(events, method="hochbruck-ostermann", **options):
+    options = {"steps": 250, "linear": PENDULUM, **options}
+    found = solve_ivp(gravity, (0, 12), [1.0, 0.5], method, events=events, **options)
+    return found, reference(pendulum, (0, 12), [1.0, 0.5], events=events)
 
 
 @pytest.mark.parametrize("direction", [0, 1, -1.0])
@@ -251,28 +269,28 @@ def test_events_are_those_of_scipy(direction):
     def both_alike(t, y):
         return y[0] - y[1]
 
-    found, expected = events_of([falls_to(4.0, direction=direction), both_alike])
+    found, expected = events_of([reaches(0.5, direction=direction), both_alike])
     assert len(found.t_events) == 2
     for times, states, t, y in zip(found.t_events, found.y_events, expected.t_events, expected.y_events, strict=True):
         assert len(times) == len(t) > 0
         assert times.numpy() == pytest.approx(t, abs=1e-8)
-        assert states.numpy() == pytest.approx(y, abs=1e-6)
+        assert states.numpy() == pytest.approx(y, abs=1e-8)
         assert states.shape == (len(t), 2)
 
 
 @pytest.mark.parametrize("terminal", [True, 1, 2])
 def test_a_terminal_event_ends_the_solution(terminal):
-    found, expected = events_of([falls_to(4.0, terminal=terminal), falls_to(1.0)], dense_output=True)
+    found, expected = events_of([reaches(0.5, terminal=terminal), reaches(1.1)], dense_output=True)
     assert (found.status, found.success, found.message) == (1, True, "a terminal event occurred")
     assert [len(t) for t in found.t_events] == [len(t) for t in expected.t_events]
     assert float(found.t[-1]) == float(found.t_events[0][-1]) == pytest.approx(expected.t_events[0][-1], abs=1e-8)
-    assert float(found.y[0, -1]) == pytest.approx(4.0, abs=1e-9)
+    assert float(found.y[0, -1]) == pytest.approx(0.5, abs=1e-12)
     assert torch.equal(found.sol(found.t_events[0][-1]), found.y[:, -1])
 
 
 def test_times_behind_a_terminal_event_are_left_out():
-    found, expected = events_of(falls_to(4.0, terminal=True), t_eval=[0.1, 0.2, 5.0])
-    assert len(expected.t_events[0]) == 1
+    found, expected = events_of(reaches(0.5, terminal=True), t_eval=[0.1, 0.2, 11.0])
+    assert 0.2 < expected.t_events[0][0] < 11
     assert found.t.tolist() == [0.1, 0.2]
     assert found.y.shape == (2, 2)
 
@@ -282,9 +300,9 @@ def test_a_method_with_a_plan_stops_at_a_terminal_event():
         assert bool((y > -0.1).all())
         return -y.clamp(min=0).sqrt() - 1
 
-    found = solve_ivp(runs_dry, (0, 10), [1.0], "rk4", events=falls_to(0.0, terminal=True), steps=2000)
-    # with s = sqrt(y): t = 2 (1 - s) - 2 log((1 + 1) / (1 + s))
-    assert float(found.t[-1]) == pytest.approx(2 - 2 * math.log(2), abs=1e-6)
+    found = solve_ivp(runs_dry, (0, 10), [1.0], "hochbruck-ostermann", events=reaches(0.1, terminal=True), steps=200)
+    s = math.sqrt(0.1)  # with s = sqrt(y): s' = -(s + 1) / (2 s)
+    assert float(found.t[-1]) == pytest.approx(2 * (1 - s) - 2 * math.log(2 / (1 + s)), abs=1e-6)
 
 
 def test_a_method_with_a_plan_makes_no_more_calls_than_it_needs():
@@ -294,7 +312,7 @@ def test_a_method_with_a_plan_makes_no_more_calls_than_it_needs():
         calls.append(t)
         return -torch.ones_like(y)
 
-    found = solve_ivp(count, (0, 10), [1.0], "krogstad", events=falls_to(0.0, terminal=True), steps=100)
+    found = solve_ivp(count, (0, 10), [1.0], "krogstad", events=reaches(0.0, terminal=True), steps=100)
     assert float(found.t[-1]) == pytest.approx(1.0, abs=1e-12)
     assert max(calls) < 1.3
     assert found.nfev == len(calls)
@@ -336,7 +354,7 @@ def test_events_of_a_batch_return_one_number():
 
 def test_events_of_a_method_that_chooses_its_steps():
     for method in ("dopri5", "DOP853"):
-        found, expected = events_of(falls_to(4.0), method=method, rtol=1e-11, atol=1e-11, steps=600)
+        found, expected = events_of(reaches(0.5), method, rtol=1e-10, atol=1e-10)
         assert found.t_events[0].numpy() == pytest.approx(expected.t_events[0], abs=1e-8)
 
 
@@ -351,7 +369,7 @@ def oscillator(t, y):
     return torch.stack([y[..., 1], -y[..., 0] + torch.sin(t)], dim=-1)
 
 
-@pytest.mark.parametrize("method", ["dopri5", "rk4", "euler", "bosh3"])
+@pytest.mark.parametrize("method", ["dopri5", "rk4", "euler", "midpoint"])
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
 def test_odeint_is_that_of_torchdiffeq(method, backward):
     y0 = torch.tensor([[1.0, 0.0], [0.3, -2.0]], dtype=DOUBLE)
@@ -386,7 +404,7 @@ def test_odeint_keeps_its_tolerances():
         found = odeint(oscillator, tensor(1.0, 0.0), ASKED, rtol=tolerance, atol=tolerance, method="dopri5")
         t = ASKED  # y'' = -y + sin t: (y, y') = (cos t + sin t / 2 - t cos t / 2, ...)
         errors.append(float((found[:, 0] - (t.cos() + t.sin() / 2 - t * t.cos() / 2)).abs().max()))
-    assert errors[1] < 1e-8 < 1e-6 < errors[0] < 1e-3
+    assert errors[1] < 1e-8 < 1e-7 < errors[0] < 1e-3
 
 
 def test_odeint_in_single_precision():
@@ -397,14 +415,19 @@ def test_odeint_in_single_precision():
 # gradients
 
 
-@pytest.mark.parametrize(
-    ("method", "options"), [("krogstad", {}), ("rk4", {}), ("dopri5", {"rtol": 1e-9, "atol": 1e-9})]
-)
-def test_gradients_pass_through_odeint(method, options):
+@pytest.mark.parametrize("method", ["krogstad", "rk4", "exp-adams3"])
+def test_gradients_pass_through_odeint(method):
     def final(y0, rate):
-        return odeint(
-            lambda t, y: rate * torch.sin(y) + torch.cos(t), y0, ASKED[:3], method=method, linear=-1.0, **options
-        )
+        return odeint(lambda t, y: rate * torch.sin(y) + torch.cos(t), y0, ASKED[:3], method=method, linear=-1.0)
+
+    inputs = tensor(0.5, -0.2).requires_grad_(), tensor(0.7).requires_grad_()
+    assert torch.autograd.gradcheck(final, inputs)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "adaptive-exprb43"])
+def test_gradients_pass_through_methods_that_choose_their_steps(method):
+    def final(y0, rate):
+        return odeint(lambda t, y: rate * torch.sin(y), y0, [0.0, 0.5], method=method, linear=-1.0)
 
     inputs = tensor(0.5, -0.2).requires_grad_(), tensor(0.7).requires_grad_()
     assert torch.autograd.gradcheck(final, inputs, atol=1e-5)
@@ -423,7 +446,7 @@ def test_gradients_pass_through_solve_ivp(checkpoint):
 
 
 def test_checkpoints_do_not_change_the_solution():
-    a, b = (solve_ivp(driven, (0, 1), [1.0], "krogstad", steps=9, checkpoint=c, events=falls_to(0.5)) for c in (0, 1))
+    a, b = (solve_ivp(driven, (0, 1), [1.0], "krogstad", steps=9, checkpoint=c, events=reaches(0.5)) for c in (0, 1))
     assert torch.equal(a.y, b.y)
     assert a.nfev == b.nfev
     with pytest.raises(CapabilityError, match="checkpoint"):
@@ -451,7 +474,7 @@ def test_checkpoints_do_not_change_the_solution():
         ({"t_eval": [math.nan]}, ArgumentError, "t_eval must lie between 0 and 1"),
         ({"t_eval": ["a"]}, ArgumentError, "t_eval must be numbers"),
         ({"method": "krogstat"}, UnknownNameError, "no method named 'krogstat'; near it: .*krogstad"),
-        ({"method": "RK54"}, UnknownNameError, "no method named 'RK54'; near it: .*rk4"),
+        ({"method": "RK54"}, UnknownNameError, "no method named 'RK54'; near it: .*RK45"),
         ({"method": 3}, ArgumentError, "method must be an integrator"),
         ({"method": "ddpm"}, ArgumentError, "method must not add noise"),
         ({"steps": None}, ArgumentError, "steps must be given for .*for example steps=100"),
@@ -473,8 +496,8 @@ def test_checkpoints_do_not_change_the_solution():
         ({"events": 3.0}, (ArgumentError, TypeError), "."),
         ({"events": [3.0]}, ArgumentError, "events must be functions"),
         ({"events": lambda t, y: math.nan}, NonFiniteError, "event function"),
-        ({"events": falls_to(1.0, terminal="yes")}, ArgumentError, "terminal must be True"),
-        ({"events": falls_to(1.0, direction="up")}, ArgumentError, "direction must be a number"),
+        ({"events": reaches(1.0, terminal="yes")}, ArgumentError, "terminal must be True"),
+        ({"events": reaches(1.0, direction="up")}, ArgumentError, "direction must be a number"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -484,7 +507,7 @@ def test_wrong_arguments_are_refused(changed, error, message):
         solve_ivp(**{**good, **changed})
 
 
-@pytest.mark.parametrize("wanted", [{"dense_output": True}, {"events": falls_to(0.5)}], ids=["sol", "events"])
+@pytest.mark.parametrize("wanted", [{"dense_output": True}, {"events": reaches(0.5)}], ids=["sol", "events"])
 def test_a_black_box_needs_a_grid_to_be_known_between_times(wanted):
     with pytest.raises(ArgumentError, match="steps must be given for events and dense_output of Dopri5"):
         solve_ivp(driven, (0, 1), [1.0], "dopri5", **wanted)
@@ -515,8 +538,8 @@ def test_a_method_that_gives_up_on_request_says_so():
     def explode(t, y):
         return y**2
 
-    method = "adaptive-dp54:clock=t:partial=true:most_steps=50"
-    found = solve_ivp(explode, (0, 2), [1.0], as_method(method), steps=8)
+    method = attrs.evolve(ADAPTIVE, partial=True, most_steps=50)
+    found = solve_ivp(explode, (0, 2), [1.0], method, steps=8)
     assert (found.status, found.success) == (-1, False)
     assert "stopped at t = " in found.message
     assert 0.5 < float(found.t[-1]) < 1.0

@@ -26,7 +26,7 @@ def list_(kind: str | None) -> None:
         "schedules": lambda: _plain(SCHEDULES, f"{_OPTIONS} vp-linear:beta_1=30"),
         "grids": lambda: _plain(GRIDS, "t, rho and vp-t take any power: t1.5, rho5, vp-t2.5"),
         "models": lambda: _plain(zoo.MODELS, ""),
-        "problems": lambda: _plain(PROBLEMS, f"{_OPTIONS} ho1:size=50"),
+        "problems": _problems,
     }
     for name in [kind] if kind else sections:
         lines = [name.upper(), *sections[name]()]
@@ -63,6 +63,16 @@ def _plain(registry: Registry[Any], footer: str) -> Iterator[str]:
     yield from columns([["name", "options", "summary"], *rows])
     if footer:
         yield f"\n{footer}"
+
+
+def _problems() -> Iterator[str]:
+    """A table of all problems; the solution of some is known, that of others is converged."""
+    rows = []
+    for name in sorted(PROBLEMS):
+        known = PROBLEMS.create(name).exact(0.0) is not None  # at any time: the domain would take making the ODE
+        rows.append([name, "exact" if known else "converged", _options(PROBLEMS, name), PROBLEMS[name].summary()])
+    yield from columns([["name", "solution", "options", "summary"], *rows])
+    yield f"\n{_OPTIONS} burgers:size=128"
 
 
 def _options(registry: Registry[Any], name: str) -> str:

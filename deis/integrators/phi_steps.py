@@ -53,8 +53,11 @@ def _alike(h: Tensor, scale: Tensor, largest: float) -> tuple[Tensor, Tensor, Te
     if len(h) == 1 or h.requires_grad or scale.requires_grad:
         every = torch.arange(len(h))
         return every, every, h
-    keys = torch.cat([(h / (_GRAIN * largest)).round()[:, None], scale], dim=1)
-    found, kind = torch.unique(keys, dim=0, return_inverse=True)
+    lengths = (h / (_GRAIN * largest)).round()
+    if bool((scale == scale[0]).all()):  # much the faster case
+        found, kind = torch.unique(lengths, return_inverse=True)
+    else:
+        found, kind = torch.unique(torch.cat([lengths[:, None], scale], dim=1), dim=0, return_inverse=True)
     first = torch.full((len(found),), len(h)).scatter_reduce(0, kind, torch.arange(len(h)), "amin")
     length = torch.zeros(len(found), dtype=h.dtype).scatter_reduce(0, kind, h, "mean", include_self=False)
     return first, kind, length

@@ -129,10 +129,11 @@ def _chained(instance: Any, attribute: Any, steps: tuple[Step, ...]) -> None:
     for before, after in pairwise(steps):
         if before.end != after.start:
             raise ArgumentError("steps", f"must start where the last one ended ({before.end:g})", after.start)
-    for n, step in enumerate(steps):
+    for n, step in instance.kinds:
         _check_reach(n, step)
+    for before, step in pairwise(steps):
         first = step.stages[0]
-        if n and steps[n - 1].correct is not None and (first.row is not HERE or first.time != step.start):
+        if before.correct is not None and (first.row is not HERE or first.time != step.start):
             raise ArgumentError("steps", "must evaluate N at the new point first after a correction", step)
     if steps[-1].correct is not None:
         raise ArgumentError("steps", "must not end on a correction, which needs one more evaluation", steps[-1].correct)
@@ -182,21 +183,25 @@ class Plan:
     @property
     def history(self) -> int:
         """How many values of N of earlier steps are kept."""
-        return max(step.history for step in self.steps)
+        return max(step.history for _, step in self.kinds)
 
     @property
     def stochastic(self) -> bool:
         """Whether a step adds noise."""
-        return any(step.draws for step in self.steps)
+        return any(step.draws for _, step in self.kinds)
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[int, Step], ...]:
+        """The first step of each kind, with its number: steps of a kind share their rows."""
+        found: dict[tuple[int, ...], tuple[int, Step]] = {}
+        for n, step in enumerate(self.steps):
+            rows = (id(step.advance), id(step.correct), id(step.error), *[id(stage.row) for stage in step.stages])
+            found.setdefault((len(step.draws), *rows), (n, step))
+        return tuple(found.values())
 
     def distinct_rows(self) -> "Iterator[tuple[Step, Row]]":
-        """Every row once, with the first step that has it: steps of equal length may share their rows."""
-        seen: set[int] = set()
-        for step in self.steps:
-            for row in step.rows():
-                if id(row) not in seen:
-                    seen.add(id(row))
-                    yield step, row
+        """The rows of every kind of step, with the step."""
+        yield from ((step, row) for _, step in self.kinds for row in step.rows())
 
     @property
     def is_complex(self) -> bool:
@@ -221,21 +226,17 @@ class Plan:
 
     def map(self, function: Callable[[Coefficient], Coefficient]) -> "Plan":
         """The plan with ``function`` applied to every coefficient; steps that share rows go on sharing them."""
-        done = {id(row): HERE if row is HERE else row.map(function) for _, row in self.distinct_rows()}
-
-        def row(old: Row) -> Row:
-            return done[id(old)]
+        new: dict[int, Row] = {id(HERE): HERE}
+        for _, row in self.distinct_rows():
+            if id(row) not in new:
+                new[id(row)] = row.map(function)
 
         def step(old: Step) -> Step:
-            return attrs.evolve(
-                old,
-                stages=[attrs.evolve(stage, row=row(stage.row)) for stage in old.stages],
-                advance=row(old.advance),
-                correct=old.correct and row(old.correct),
-                error=old.error and row(old.error),
-            )
+            stages = [Stage(stage.time, new[id(stage.row)]) for stage in old.stages]
+            correct, error = (row and new[id(row)] for row in (old.correct, old.error))
+            return Step(old.start, old.end, stages, new[id(old.advance)], correct, error, old.draws)
 
-        return attrs.evolve(self, steps=map(step, self.steps))
+        return Plan(map(step, self.steps), self.splitting, self.provenance)
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> "Plan":
         """The plan with diagonal and matrix coefficients in a state's precision and on its device.

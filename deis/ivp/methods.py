@@ -9,7 +9,7 @@ from deis.errors import ArgumentError, UnknownNameError
 from deis.integrators.adaptive import Adaptive
 from deis.integrators.base import INTEGRATORS, Integrator, as_integrator
 from deis.integrators.rosenbrock import ExponentialRosenbrock
-from deis.integrators.scipy_methods import IMPLICIT, SciPy
+from deis.integrators.scipy_methods import EXPLICIT, IMPLICIT, SciPy
 from deis.ivp.names import renamed
 
 DEFAULT = "adaptive-exprb43"
@@ -45,7 +45,8 @@ def _registered(name: str) -> str:
     for candidate in (name, lower, _TORCHDIFFEQ + lower.replace("_", "-")):
         if candidate in INTEGRATORS:
             return candidate
-    raise UnknownNameError("method", name, {known.removeprefix(_TORCHDIFFEQ) for known in INTEGRATORS})
+    known = {known.removeprefix(_TORCHDIFFEQ) for known in INTEGRATORS}
+    raise UnknownNameError("method", name, known | {*EXPLICIT, *IMPLICIT})
 
 
 def with_tolerances(method: Integrator, rtol: float | None, atol: float | None) -> Integrator:
@@ -56,7 +57,7 @@ def with_tolerances(method: Integrator, rtol: float | None, atol: float | None) 
     given = {name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None}
     for name, value in given.items():
         if not chooses_steps(method):
-            fix = f"leave {name} out, or take a method that chooses its steps, as adaptive-bs32 and RK45 do"
+            fix = f"leave {name} out, or take a method that chooses its steps, as adaptive-exprb43 and RK45 do"
             raise ArgumentError(name, f"must be left out for {method!r}, whose steps are given", value, fix)
     changed: Any = method
     return attrs.evolve(changed, **given) if given else method

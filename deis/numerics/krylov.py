@@ -17,7 +17,7 @@ Operator = Callable[[Tensor], Tensor]
 """From x to L x, of the shape, dtype and device of x."""
 
 _GROWTH = 1.3  # of the dimension, between two looks at the error
-_STRIDE = 4.0  # the most that a substep may be longer than the one before
+_STRIDE = 2.0  # the most that a substep may be longer than the one before
 _MOST_SUBSTEPS = 10_000
 
 
@@ -116,12 +116,14 @@ def _march(options: Krylov, action: Action, flat: Sequence[Tensor | None], scale
     """The sum as the value at 1 of the solution of u' = tau L u + sum_k theta^{k-1} / (k-1)! w_k, u(0) = w_0."""
     whole = Augmented(action, flat)
     lanczos = options.symmetric and not whole.sources
-    x, at, length = whole.initial, 0.0, math.inf
+    x, at, length, look = whole.initial, 0.0, math.inf, 1
     for _ in range(_MOST_SUBSTEPS):
         left = 1.0 - at
+        look = look if left >= length else 1  # a substep of the length of the last one needs as many vectors
         length = min(left, _STRIDE * length)
         space = Space(whole, whole.start(x, at), lanczos=lanczos)
-        coordinates = _settle(options, space, 0, length, scale)
+        coordinates = _settle(options, space, 0, length, scale, look)
+        look = space.dimension
         while coordinates is None:
             length /= 2
             coordinates = _within(options, space, 0, length, scale)
@@ -135,19 +137,19 @@ def _march(options: Krylov, action: Action, flat: Sequence[Tensor | None], scale
     )
 
 
-def _settle(options: Krylov, space: Space, k: int, length: float, scale: Tensor) -> Tensor | None:
-    """Coordinates of phi_k times the start in the smallest space that gives them; None if none does."""
-    look = 1
+def _settle(options: Krylov, space: Space, k: int, length: float, scale: Tensor, look: int = 1) -> Tensor | None:
+    """Coordinates of phi_k times the start, in a space of dimension ``look`` or more; None if none gives them."""
     while True:
         while space.dimension < look:
             space.grow()
-        if look == 2 and space.lanczos and not space.symmetric:
-            fix = "or check the inner product in which it should be: sums over the last axes"
-            raise ArgumentError("symmetric", "must be False for an operator that is not symmetric", True, fix)
         coordinates = _within(options, space, k, length, scale)
         if coordinates is not None or look == options.most:
-            return coordinates
+            break
         look = min(options.most, max(look + 1, int(_GROWTH * look)))
+    if space.lanczos and not space.symmetric:
+        fix = "or check the inner product in which it should be: sums over the last axes"
+        raise ArgumentError("symmetric", "must be False for an operator that is not symmetric", True, fix)
+    return coordinates
 
 
 def _within(options: Krylov, space: Space, k: int, length: float, scale: Tensor) -> Tensor | None:

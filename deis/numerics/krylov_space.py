@@ -61,7 +61,8 @@ class Space:
     @property
     def symmetric(self) -> bool:
         """Whether the first two rows and columns of the matrix are symmetric (Hermitian), up to rounding."""
-        corner = self.matrix[:, :2, :2].detach()
+        few = min(self.dimension, 2)
+        corner = self.matrix[:, :few, :few].detach()
         gap = (corner - corner.mH).abs().amax()
         return not bool(gap > math.sqrt(self.rounding) * corner.abs().amax())
 
@@ -101,12 +102,12 @@ class Space:
     def vectors(self, coordinates: Tensor) -> Tensor:
         """The vectors with these coordinates, shape (n, d)."""
         basis = torch.stack(self._basis, dim=1)
-        total: Tensor = torch.einsum("nj, njd -> nd", coordinates.to(basis.dtype), basis)
-        return total
+        return torch.einsum("nj, njd -> nd", coordinates.to(basis.dtype), basis)
 
 
 def _length(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1)
+    length: Tensor = torch.linalg.vector_norm(x, dim=-1)
+    return length
 
 
 def _scaled(x: Tensor, norm: Tensor, alive: Tensor) -> Tensor:

@@ -128,11 +128,9 @@ class GrayScott(PeriodicFields):
     def initial(self) -> Tensor:
         x, y = (points / self.length for points in self.axes)
         places = [(0.3, 0.35), (0.62, 0.22), (0.75, 0.6), (0.4, 0.72), (0.12, 0.9)]
-        bumps = [_bump(x - a)[:, None] * _bump(y - b) for a, b in places]
-        bump = torch.stack(bumps).sum(0)
+        bump = torch.stack([self._bump(x - a)[:, None] * self._bump(y - b) for a, b in places]).sum(0)
         return self.basis.to_coefficients(torch.stack([1 - bump / 2, bump / 4]))
 
-
-def _bump(x: Tensor) -> Tensor:
-    """A smooth bump of period 1 at 0."""
-    return (-50 * (math.pi * x).sin() ** 2).exp()
+    def _bump(self, x: Tensor) -> Tensor:
+        """A smooth periodic bump at 0, of the same width in every square; ``x`` in units of its side."""
+        return (-50 * self.length**2 * (math.pi * x).sin() ** 2).exp()

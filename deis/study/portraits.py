@@ -115,7 +115,7 @@ def _numbered(letter: str, count: int) -> tuple[str, ...]:
 
 
 def _time(t: float) -> str:
-    return f"t = {t:.3g}"
+    return f"t = {t:.4g}"
 
 
 def _curves(shown: Portrait) -> Figure:
@@ -176,7 +176,7 @@ def _space_time(shown: Portrait) -> Figure:
 def _snapshots(shown: Portrait) -> Figure:
     """A row of planes at a few times for each field."""
     chosen, count = spread(len(shown.times), _SNAPSHOTS), len(shown.names)
-    figure = Figure(figsize=(2.1 * len(chosen) + 1.1, 2.2 * count + 0.6), layout="constrained")
+    figure = Figure(figsize=(2.1 * len(chosen) + 1.1, 2.2 * count + 0.8), layout="constrained")
     rows = figure.subplots(count, len(chosen), squeeze=False, sharex=True, sharey=True)
     for i, (name, row) in enumerate(zip(shown.names, rows, strict=True)):
         scale = _scale(shown.fields[:, i])

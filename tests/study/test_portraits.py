@@ -124,7 +124,7 @@ def test_planes_are_a_row_of_snapshots_for_each_field():
     figure = solution_figure(planes(names=("u", "v")))
     panels = [axes for axes in figure.axes if axes.images]
     assert len(panels) == 10
-    assert [axes.get_title() for axes in panels[:5]] == ["t = 0", "t = 0.333", "t = 0.5", "t = 0.667", "t = 1"]
+    assert [axes.get_title() for axes in panels[:5]] == ["t = 0", "t = 0.3333", "t = 0.5", "t = 0.6667", "t = 1"]
     assert np.allclose(panels[0].images[0].get_array(), planes().fields[0, 0].T)  # x to the right
     assert panels[0].images[0].get_extent() == pytest.approx((-1 / 16, 17 / 16, -0.25, 2.25))
     assert {axes.images[0].get_clim() for axes in panels[:5]} == {panels[0].images[0].get_clim()}
