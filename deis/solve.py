@@ -2,7 +2,7 @@
 
 import cmath
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from deis.checkpointing import recomputed
 from deis.errors import ArgumentError, CapabilityError, DeisError, NetworkError, NonFiniteError
 from deis.grids import TimeGrid, Times, as_times
-from deis.integrators.base import BlackBox, Integrator, as_integrator
+from deis.integrators.base import BlackBox, Integrator, Stepping, Steps, as_integrator
 from deis.integrators.plan import Plan
 from deis.loop import Ask, Noise, Reached, accumulation_dtype, drive, march
 from deis.numerics.host import on_host
@@ -162,9 +162,12 @@ def iterate(
     With a corrector the state at a time is known once N has been evaluated there; a time comes twice where a step has
     no length. Nothing waits for the device, so that NaN and Inf are not looked for.
 
-    :raises CapabilityError: for methods that make their steps as they go.
+    :raises CapabilityError: for methods of other libraries, which do not tell their steps.
     """
     method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
+    if isinstance(method, Stepping):
+        steps = enumerate(stepping(ode, x0, as_grid(ode, times), method)[1], start=1)
+        return (Reached(number, time, x.to(x0.dtype)) for number, (time, x) in steps)
     form, plan = prepare(ode, x0, times if isinstance(times, Tensor) else as_grid(ode, times), method, noise)
     return drive(march(plan, form.combine, x0, noise), Evaluator(form))
 
@@ -244,7 +247,21 @@ def _check_shape(form: SemilinearODE, coefficient: torch.Size, state: torch.Size
 def _black_box(
     ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: BlackBox, began: float, keep_states: bool
 ) -> Solution:
-    probe = ode.linear(grid.tensor()[0])
+    form, evaluate, nonlinearity = _without_plan(ode, x0, grid, method)
+    found = method.integrate(form, nonlinearity, x0.to(accumulation_dtype(x0.dtype)), grid.tensor())
+    states = [x.to(x0.dtype) for x in found.states]
+    evaluate.check(states[-1], x0)
+    steps = len(found.times) - 1 if found.accepted is None else found.accepted
+    whole = _solution(states[-1], found.times, states if keep_states else None, evaluate, steps, began, None)
+    return attrs.evolve(whole, rejected=found.rejected, diagnosis=found.diagnosis)
+
+
+def _without_plan(
+    ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: BlackBox
+) -> tuple[SemilinearODE, Evaluator, Callable[[float, Tensor], Tensor]]:
+    """The form of the ODE for a method without a plan, checked against the state, and its N in the wide precision."""
+    start = grid.tensor()[0]
+    probe = ode.transition(start, start)
     check_state(x0, probe.is_complex())
     if probe.dim():
         _check_shape(ode, probe.shape, x0.shape)
@@ -256,12 +273,13 @@ def _black_box(
         evaluate.check(value, x0)  # an adaptive method waits for the device at each step anyway
         return value.to(wide)
 
-    found = method.integrate(form, nonlinearity, x0.to(wide), grid.tensor())
-    states = [x.to(x0.dtype) for x in found.states]
-    evaluate.check(states[-1], x0)
-    steps = len(found.times) - 1 if found.accepted is None else found.accepted
-    whole = _solution(states[-1], found.times, states if keep_states else None, evaluate, steps, began, None)
-    return attrs.evolve(whole, rejected=found.rejected, diagnosis=found.diagnosis)
+    return form, evaluate, nonlinearity
+
+
+def stepping(ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: Stepping) -> tuple[Evaluator, Steps]:
+    """N of a solve without a plan, and its steps, which are made as they are asked for."""
+    form, evaluate, nonlinearity = _without_plan(ode, x0, grid, method)
+    return evaluate, method.steps(form, nonlinearity, x0.to(accumulation_dtype(x0.dtype)), grid.tensor())
 
 
 def _solution(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
+from tqdm import tqdm
 
 import deis
 from deis.problems.kinetics import Robertson, VanDerPol
@@ -67,11 +68,10 @@ def worst(subject: Subject, rtol: float, found: Tensor, reference: Tensor) -> fl
     return float(errors.square().mean(-1).sqrt().max())
 
 
-def solved(subject: Subject, rtol: float, reference: Tensor) -> dict[str, Any]:
+def solved(subject: Subject, rtol: float, reference: Tensor, most_steps: int = MOST_STEPS) -> dict[str, Any]:
     """One solve, judged."""
-    method = deis.Adaptive(
-        deis.ExponentialRosenbrock("exprb43"), rtol, rtol * subject.scale, most_steps=MOST_STEPS, partial=True
-    )
+    atol, pair = rtol * subject.scale, deis.ExponentialRosenbrock("exprb43")
+    method = deis.Adaptive(pair, rtol, atol, most_steps=most_steps, partial=True)
     began = time.perf_counter()
     found = deis.solve(subject.problem.ode, subject.problem.initial, subject.times, method, keep_states=True)
     spent = time.perf_counter() - began
@@ -98,7 +98,7 @@ def studied(subject: Subject, rtols: tuple[float, ...] = TOLERANCES) -> dict[str
     """All tolerances, against Radau at 1e-13, which is held against LSODA."""
     reference, other = states(subject, "Radau", 1e-13), states(subject, "LSODA", 1e-13)
     uncertainty = worst(subject, min(rtols), other, reference)
-    rows = [solved(subject, rtol, reference) for rtol in rtols]
+    rows = [solved(subject, rtol, reference) for rtol in tqdm(rtols, desc=type(subject.problem).__name__, disable=None)]
     return {
         "times": subject.times,
         "uncertainty of the reference over the least tolerance": uncertainty,

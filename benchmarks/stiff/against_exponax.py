@@ -40,9 +40,11 @@ def theirs(problem: KuramotoSivashinsky, x0: Tensor, steps: int, repeats: int, p
         file = Path(folder) / "values.txt"
         numbers = (problem.size, len(x0), steps, problem.domain[1], repeats)
         command = [python, str(_SCRIPT), *map(str, numbers), str(file)]
-        found = subprocess.run(command, input=text.getvalue(), capture_output=True, text=True, check=False)
-        if found.returncode:
-            return {"skipped": (found.stderr.strip() or "no message").splitlines()[-1]}
+        try:
+            found = subprocess.run(command, input=text.getvalue(), capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            message = getattr(error, "stderr", "") or str(error)
+            return {"skipped": message.strip().splitlines()[-1]}
         values = torch.from_numpy(np.loadtxt(file).reshape(len(x0), -1))
     return {**json.loads(found.stdout.splitlines()[-1]), "state": problem.basis.to_coefficients(values)}
 

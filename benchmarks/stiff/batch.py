@@ -46,7 +46,8 @@ def matrices(generator: torch.Generator, *shape: int) -> Tensor:
     """Random matrices, not symmetric, with such eigenvalues."""
     d = shape[-1]
     basis = torch.eye(d) + 0.3 / d**0.5 * torch.randn(*shape, d, generator=generator, dtype=torch.float64)
-    return basis @ (rates(generator, *shape)[..., None] * torch.linalg.inv(basis))
+    found: Tensor = basis @ (rates(generator, *shape)[..., None] * torch.linalg.inv(basis))
+    return found
 
 
 def kinds(count: int = COUNT, d: int = DIMENSION) -> dict[str, Kind]:

@@ -106,7 +106,9 @@ def _rows(plan: deis.Plan) -> list[tuple[Any, ...]]:
 
 def by_torch(plan: deis.Plan, ode: deis.SemilinearODE, x0: Tensor) -> Callable[[], Tensor]:
     """An eager loop over equal steps of Krogstad's method."""
-    (e2, a21), (e3, a31, a32), (e4, a41, a43), (e, b1, b2, b3, b4) = _rows(plan)
+    # in the dtype of the state, because products of mixed dtypes are slower
+    rows = [[c.to(x0.dtype) for c in row] for row in _rows(plan)]
+    (e2, a21), (e3, a31, a32), (e4, a41, a43), (e, b1, b2, b3, b4) = rows
     starts = plan.times[:-1]
     h = plan.times[1] - plan.times[0]
 

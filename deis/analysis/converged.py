@@ -24,11 +24,12 @@ def converged(problem: Problem) -> Reference:
     :param problem: an ODE with its initial state, and a recipe.
     :raises ArgumentError: if the recipe leaves nothing to make the second solution coarser by.
 
-    >>> from deis import Bernoulli, LotkaVolterra
-    >>> converged(Bernoulli()).method
+    >>> from deis import Bernoulli, InitialValueProblem
+    >>> problem = Bernoulli()
+    >>> converged(problem).method
     'exact'
-    >>> solution = converged(LotkaVolterra())
-    >>> 0 < solution.uncertainty() < 1e-8
+    >>> solution = converged(InitialValueProblem(problem.ode, problem.initial))  # which has a recipe for any
+    >>> abs(float(solution.x - problem.exact(1.0))) < solution.uncertainty() < 1e-12
     True
     """
     need("problem", problem, Problem, "for example deis.Bernoulli()")

@@ -32,7 +32,7 @@ _MEASURES: Final = {"geometric_rmse": "error per sample", "frechet": "Frechet di
 
 @click.command(
     epilog="\b\nExamples:\n  deis compare --model digits-exact --integrators ddim,tab3,sddim --nfe 5,10 --outdir out\n"
-    "  deis compare --problem ho1 --integrators krogstad,exp-adams4,lawson4 --nfe 40,80,160 --outdir out"
+    "  deis compare --problem ho1 --integrators krogstad,exp-adams4,etd2rk --nfe 40,80,160 --outdir out"
 )
 @click.option("--problem", type=PROBLEM, help="Compare on a problem, not on a model; see deis list problems.")
 @click.option(

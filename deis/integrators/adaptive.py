@@ -1,6 +1,7 @@
 """Methods that choose their steps so that an estimate of the local error keeps a tolerance."""
 
 import math
+from collections.abc import Generator
 from itertools import zip_longest
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from deis.errors import DeisError
 from deis.fields import boolean, integer_in, number_in, one_of, text
-from deis.integrators.base import INTEGRATORS, BlackBox, Integrator, Trajectory, as_integrator
+from deis.integrators.base import INTEGRATORS, Account, Integrator, Stepping, Steps, as_integrator
 from deis.integrators.controller import Controller, sample_errors
 from deis.integrators.exponential_runge_kutta import ExponentialRungeKutta
 from deis.integrators.frames import Evaluate, Frame
@@ -42,7 +43,7 @@ def _pairs(instance: Any, attribute: Any, value: Integrator) -> None:
 @_register("dpm-solver-12", method=ExponentialRungeKutta("dpm-solver-2", "eps"), rtol=0.05, atol=0.0078)
 @_register("dpm-solver-23", method=ExponentialRungeKutta("dpm-solver-3", "eps"), rtol=0.05, atol=0.0078)
 @attrs.frozen
-class Adaptive(BlackBox):
+class Adaptive(Stepping):
     """Steps of a method that estimates its error, as long as a tolerance allows.
 
     The rows of a step are planned when its length is known. A step is accepted if its estimated error, in each sample,
@@ -106,22 +107,18 @@ class Adaptive(BlackBox):
         predict = getattr(self.method, "predict", None)
         return ode if predict is None else ode.split(predict)
 
-    def integrate(self, ode: SemilinearODE, evaluate: Evaluate, x0: Tensor, times: Tensor) -> Trajectory:
-        points = tuple(times.tolist())
+    def steps(self, ode: SemilinearODE, evaluate: Evaluate, x0: Tensor, times: Tensor) -> Steps:
         if x0.numel() == 0:
-            return Trajectory([x0] * len(points), points)
+            yield from ((time, x0) for time in times.tolist()[1:])
+            return Account()
         run = _Run(self, ode, evaluate, x0, times)
-        states, reached = [x0], [points[0]]
-        for target in points[1:]:
-            diagnosis = run.go(target)
+        for target in times.tolist()[1:]:
+            diagnosis = yield from run.go(target)
             if diagnosis and not self.partial:
                 raise DeisError(f"{self!r} {diagnosis}")
-            if run.time != reached[-1]:
-                states.append(run.x)
-                reached.append(run.time)
             if diagnosis:
                 break
-        return Trajectory(states, tuple(reached), run.accepted, run.rejected, diagnosis)
+        return Account(run.accepted, run.rejected, diagnosis)
 
 
 class _Run:
@@ -145,8 +142,8 @@ class _Run:
         self._errors = torch.ones(1)  # of the last step, sample by sample
         self._previous = 1.0  # error of the last step that was accepted
 
-    def go(self, target: float) -> str:
-        """Make steps until ``target``; the diagnosis if it cannot be reached."""
+    def go(self, target: float) -> Generator[tuple[float, Tensor], None, str]:
+        """Make steps until ``target``; at last the diagnosis if it cannot be reached."""
         failed = False
         while self.time != target:
             if self.accepted + self.rejected >= self._method.most_steps:
@@ -165,6 +162,7 @@ class _Run:
                 self._length = length * (min(factor, 1.0) if failed else factor)
                 self._previous = max(error, 1e-4)
                 self._accept(frame, step, known, after)
+                yield self.time, self.x
             else:
                 self._length = length * self._control.after_failure(error)
                 self.rejected += 1

@@ -1,8 +1,8 @@
 """What an integrator is: a frozen value that turns an ODE and a grid into a plan."""
 
 import abc
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import attrs
 import torch
@@ -157,6 +157,45 @@ class BlackBox(Integrator):
         :param ode: what :meth:`form_of` returned.
         :param evaluate: N(t, x) of that form, counted and checked.
         """
+
+
+class Account(NamedTuple):
+    """How a method that makes its steps as it goes has fared."""
+
+    accepted: int | None = None
+    """Number of steps; None if it is not known."""
+    rejected: int = 0
+    """Number of steps whose error was too large, so that they were made again."""
+    diagnosis: str = ""
+    """Why the run ended early; empty if it did not."""
+
+
+Steps = Generator[tuple[float, Tensor], None, Account]
+"""Time and state at the end of each step, and at last the account of them."""
+
+
+class Stepping(BlackBox):
+    """A black box whose steps can be followed while they are made; subclasses write :meth:`steps`."""
+
+    @abc.abstractmethod
+    def steps(
+        self, ode: SemilinearODE, evaluate: Callable[[float, Tensor], Tensor], x0: Tensor, times: Tensor
+    ) -> Steps:
+        """Make the steps; every one of ``times`` is the end of one. Arguments as of :meth:`integrate`."""
+
+    def integrate(
+        self, ode: SemilinearODE, evaluate: Callable[[float, Tensor], Tensor], x0: Tensor, times: Tensor
+    ) -> Trajectory:
+        run, wanted = self.steps(ode, evaluate, x0, times), frozenset(times.tolist())
+        states, time, x = {float(times[0]): x0}, float(times[0]), x0
+        try:
+            while True:
+                time, x = next(run)
+                if time in wanted:
+                    states[time] = x
+        except StopIteration as end:
+            states[time] = x
+            return Trajectory(list(states.values()), tuple(states), *end.value)
 
 
 def lookback(times: Tensor, index: Tensor, points: int) -> Tensor:

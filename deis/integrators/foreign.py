@@ -1,7 +1,7 @@
 """What methods of other libraries share: they integrate dv/dc as a black box."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import attrs

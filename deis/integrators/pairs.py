@@ -130,7 +130,12 @@ def _difference(best: Step, less: Step) -> Row:
 
 
 def _error(best: Sequence[Any], less: Sequence[Any]) -> Row:
-    return Row(0.0, [a - b for a, b in zip_longest(best, less, fillvalue=0.0)])
+    pairs = list(zip_longest(best, less, fillvalue=0.0))
+    if any(isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape != b.shape for a, b in pairs):
+        raise CapabilityError(
+            "coefficients of a matrix-free linear part cannot be subtracted, as an error estimate needs"
+        )
+    return Row(0.0, [a - b for a, b in pairs])
 
 
 def as_pair(method: Integrator) -> Pair:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from deis.fields import integer_in, name_or, one_of
-from deis.integrators.base import INTEGRATORS, BlackBox, Trajectory
+from deis.integrators.base import INTEGRATORS, Account, Stepping, Steps
 from deis.integrators.frames import Evaluate, Frame, Linearisation, Systems
 from deis.integrators.phi_steps import phi_steps
 from deis.integrators.plan import Step
@@ -24,7 +24,7 @@ _register = INTEGRATORS.register
 @_register("exprb32", tableau="exprb32")
 @_register("exprb43", tableau="exprb43")
 @attrs.frozen
-class ExponentialRosenbrock(BlackBox):
+class ExponentialRosenbrock(Stepping):
     """One-step methods whose linear part is the Jacobian of the whole right-hand side at the start of each step.
 
     So the stiffness of N itself is treated exactly to first order, and no linear part has to be known. A step takes the
@@ -74,10 +74,11 @@ class ExponentialRosenbrock(BlackBox):
             (step,) = phi_steps(self.method, ode, torch.tensor([start, end], dtype=torch.float64))
         return step
 
-    def integrate(self, ode: SemilinearODE, evaluate: Evaluate, x0: Tensor, times: Tensor) -> Trajectory:
-        states, points = [x0], times.tolist()
-        for start, end in pairwise(points):
-            frame = self.frame(ode, evaluate, start, end, states[-1])
+    def steps(self, ode: SemilinearODE, evaluate: Evaluate, x0: Tensor, times: Tensor) -> Steps:
+        x = x0
+        for start, end in pairwise(times.tolist()):
+            frame = self.frame(ode, evaluate, start, end, x)
             step = self.step(frame.ode, start, end)
-            states.append(frame.state(frame.combine(step.advance, frame.values(step))))
-        return Trajectory(states, tuple(points))
+            x = frame.state(frame.combine(step.advance, frame.values(step)))
+            yield end, x
+        return Account(len(times) - 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from deis.errors import ArgumentError
 from deis.fields import is_integer
 from deis.grids import Times
-from deis.integrators.base import Integrator
+from deis.integrators.base import Integrator, Stepping
 from deis.ivp.methods import chooses_steps
 from deis.odes.constant import Nonlinearity
 
@@ -106,12 +106,16 @@ def grid_of(
 ) -> list[float]:
     """The times at which the solution is computed.
 
+    A method that chooses its steps and tells them needs no more than the span.
+
     :param between: whether it is wanted between them, too.
     :raises ArgumentError: if nothing says what they are.
     """
     if steps is not None and (not is_integer(steps) or steps < 1):
         raise ArgumentError("steps", "must be a whole number of at least 1", steps)
     free = chooses_steps(method)
+    if steps is None and free and isinstance(method, Stepping):
+        return list(span)
     if steps is None and t_eval is None and (between or not free):
         why = "for events and dense_output of" if free else "for"
         fix = "for example steps=100; or give t_eval, whose times are then the grid"

@@ -67,9 +67,10 @@ def solve_ivp(
 ) -> IVPSolution:
     """Solve y' = L y + fun(t, y) from a state, with the arguments of ``scipy.integrate.solve_ivp``.
 
-    The grid of the solution are ``steps`` equal steps, or without ``steps`` the times ``t_eval`` and the ends of
-    ``t_span``. Methods with fixed steps make just these; methods that choose their steps need no grid, unless the
-    solution is wanted between its times. There it is a :class:`~deis.DenseOutput`.
+    The solution is known at the steps that the method chooses, as in scipy. Other methods need a grid: ``steps`` equal
+    steps, or without ``steps`` the times ``t_eval`` and the ends of ``t_span``. Methods with fixed steps make just
+    these; those of other libraries, which do not tell their steps, need a grid only for ``dense_output`` and
+    ``events``. Between the times of the steps or the grid the solution is a :class:`~deis.DenseOutput`.
 
     :param fun: N(t, y), of the shape, dtype and device of y, or a list of its components; t is a Python number. The
         whole right-hand side where ``linear`` is left out.

@@ -1,6 +1,6 @@
 """A solve that may stop at an event, and what is known of the solution between its times."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import attrs
@@ -8,12 +8,12 @@ from torch import Tensor
 
 from deis.dense_output import DenseOutput
 from deis.grids import TimeGrid
-from deis.integrators.base import BlackBox, Integrator
+from deis.integrators.base import BlackBox, Integrator, Stepping
 from deis.ivp.events import Watch
 from deis.ivp.methods import linearisation
 from deis.loop import Ask, drive, march
 from deis.odes.base import SemilinearODE
-from deis.solve import Evaluator, prepare, solve
+from deis.solve import Evaluator, prepare, solve, stepping
 
 
 @attrs.frozen(eq=False)
@@ -30,34 +30,54 @@ class Trajectory:
 def follow(
     ode: SemilinearODE, y0: Tensor, grid: TimeGrid, method: Integrator, watch: Watch, checkpoint: bool
 ) -> Trajectory:
-    """Solve to the end of the grid, or to the first grid point after a terminal event.
+    """Solve to the end of the grid, or to the end of the step in which a terminal event is.
 
-    Neither a method that makes its steps as it goes nor a solve with checkpoints is stopped: what lies behind the event
-    is computed, and left out.
+    Neither a method of another library nor a solve with checkpoints is stopped: what lies behind the event is computed,
+    and left out.
     """
+    if isinstance(method, Stepping):
+        return _step_by_step(ode, y0, grid, method, watch)
     if isinstance(method, BlackBox) or checkpoint:
         solution = solve(ode, y0, grid, method, keep_states=True, checkpoint=checkpoint)
         assert solution.states is not None, "they were asked for"
-        times, states, ended = _watched(zip(solution.times, solution.states, strict=True), watch)
-        dense = DenseOutput(ode, times, states, linearise=linearisation(method))
-        return Trajectory(dense, solution.nfe, "" if ended else solution.diagnosis)
+        times, states = _watched(zip(solution.times, solution.states, strict=True), watch)
+        return Trajectory(DenseOutput(ode, times, states, linearise=linearisation(method)), solution.nfe)
     form, plan = prepare(ode, y0, grid, method, None)
     evaluate, noted = Evaluator(form), _Noted(grid)
     reached = drive(march(plan, form.combine, y0), lambda ask: noted.keep(ask, evaluate(ask)))
-    times, states, _ = _watched(chain([(grid.times[0], y0)], ((r.time, r.state) for r in reached)), watch)
+    times, states = _watched(chain([(grid.times[0], y0)], ((r.time, r.state) for r in reached)), watch)
     evaluate.check(states[-1], y0)
     return Trajectory(DenseOutput(form, times, states, noted.known(times, states)), evaluate.nfe)
 
 
-def _watched(steps: Iterable[tuple[float, Tensor]], watch: Watch) -> tuple[list[float], list[Tensor], bool]:
-    """Times and states up to a terminal event, and whether there was one."""
+def _step_by_step(ode: SemilinearODE, y0: Tensor, grid: TimeGrid, method: Stepping, watch: Watch) -> Trajectory:
+    evaluate, made = stepping(ode, y0, grid, method)
+    diagnosis = ""
+
+    def steps() -> Iterator[tuple[float, Tensor]]:
+        nonlocal diagnosis
+        yield grid.times[0], y0
+        try:
+            while True:
+                time, state = next(made)
+                yield time, state.to(y0.dtype)
+        except StopIteration as end:
+            diagnosis = end.value.diagnosis
+
+    times, states = _watched(steps(), watch)
+    evaluate.check(states[-1], y0)
+    return Trajectory(DenseOutput(ode, times, states, linearise=linearisation(method)), evaluate.nfe, diagnosis)
+
+
+def _watched(steps: Iterable[tuple[float, Tensor]], watch: Watch) -> tuple[list[float], list[Tensor]]:
+    """Times and states up to a terminal event."""
     times, states = [], []
     for time, state in steps:
         times.append(time)
         states.append(state)
         if watch(time, state):
-            return times, states, True
-    return times, states, False
+            break
+    return times, states
 
 
 class _Noted:

@@ -25,6 +25,6 @@ class Constant:
         if found is None:
             dtype = x.dtype.to_complex() if self._tensor.is_complex() else x.dtype.to_real()
             with torch.inference_mode(False):  # what is kept may meet a graph later
-                found = self._tensor.to(x.device, dtype, copy=True)
+                found = torch.func.debug_unwrap(self._tensor.to(x.device, dtype, copy=True), recurse=True)
             self._cast[x.dtype, x.device] = found
         return found

@@ -16,7 +16,7 @@ from deis.numerics.krylov_space import Action, Augmented, Space
 Operator = Callable[[Tensor], Tensor]
 """From x to L x, of the shape, dtype and device of x."""
 
-_GROWTH = 1.3  # of the dimension, between two looks at the error
+_FIRST = 2  # dimension at which the error is looked at
 _STRIDE = 2.0  # the most that a substep may be longer than the one before
 _MOST_SUBSTEPS = 10_000
 
@@ -116,10 +116,10 @@ def _march(options: Krylov, action: Action, flat: Sequence[Tensor | None], scale
     """The sum as the value at 1 of the solution of u' = tau L u + sum_k theta^{k-1} / (k-1)! w_k, u(0) = w_0."""
     whole = Augmented(action, flat)
     lanczos = options.symmetric and not whole.sources
-    x, at, length, look = whole.initial, 0.0, math.inf, 1
+    x, at, length, look = whole.initial, 0.0, math.inf, _FIRST
     for _ in range(_MOST_SUBSTEPS):
         left = 1.0 - at
-        look = look if left >= length else 1  # a substep of the length of the last one needs as many vectors
+        look = look if left >= length else _FIRST  # a substep of the length of the last one needs as many vectors
         length = min(left, _STRIDE * length)
         space = Space(whole, whole.start(x, at), lanczos=lanczos)
         coordinates = _settle(options, space, 0, length, scale, look)
@@ -137,7 +137,7 @@ def _march(options: Krylov, action: Action, flat: Sequence[Tensor | None], scale
     )
 
 
-def _settle(options: Krylov, space: Space, k: int, length: float, scale: Tensor, look: int = 1) -> Tensor | None:
+def _settle(options: Krylov, space: Space, k: int, length: float, scale: Tensor, look: int = _FIRST) -> Tensor | None:
     """Coordinates of phi_k times the start, in a space of dimension ``look`` or more; None if none gives them."""
     while True:
         while space.dimension < look:
@@ -145,7 +145,7 @@ def _settle(options: Krylov, space: Space, k: int, length: float, scale: Tensor,
         coordinates = _within(options, space, k, length, scale)
         if coordinates is not None or look == options.most:
             break
-        look = min(options.most, max(look + 1, int(_GROWTH * look)))
+        look = min(options.most, look + max(2, look // 3))  # a look costs as much as several dimensions
     if space.lanczos and not space.symmetric:
         fix = "or check the inner product in which it should be: sums over the last axes"
         raise ArgumentError("symmetric", "must be False for an operator that is not symmetric", True, fix)
@@ -159,7 +159,7 @@ def _within(options: Krylov, space: Space, k: int, length: float, scale: Tensor)
     tolerance = max(options.tolerance, space.rounding)
     if bool((error <= tolerance * length * torch.maximum(scale, size)).all()):
         return coordinates
-    if not bool(space.matrix.isfinite().all()):
+    if not bool(error.isfinite().all()) and not bool(space.matrix.isfinite().all()):
         raise NonFiniteError("the operator of the linear part returned NaN or Inf for a finite vector")
     return None
 

@@ -139,7 +139,7 @@ class Augmented:
     def __call__(self, whole: Tensor) -> Tensor:
         x, z = whole[:, : self._size], whole[:, self._size :]
         top = self._action(x) + (z[:, None] @ self._w).squeeze(1)
-        return torch.cat([top, torch.nn.functional.pad(z, (1, 0))[:, :-1]], dim=1)
+        return torch.cat([top, torch.zeros_like(z[:, :1]), z[:, :-1]], dim=1)
 
     def start(self, x: Tensor, theta: float) -> Tensor:
         """(u, z) at ``theta``, where u is ``x``."""

@@ -14,6 +14,7 @@ Functions = Callable[[int, Tensor], Tensor]
 
 _RADIUS = 2.0  # Taylor inside, recurrence outside
 _TERMS = 35  # 2^35 / 35! < 1e-29
+_DENSE_TERMS = 18  # 1 / 18! < 2e-16
 
 
 def phi(order: int, z: Tensor) -> Tensor:
@@ -47,10 +48,11 @@ def _taylor(order: int, z: Tensor) -> Tensor:
 
 
 def phi_dense(order: int, matrix: Tensor) -> Tensor:
-    """phi_0 ... phi_order of square matrices.
+    """phi_0 ... phi_order of square matrices, by scaling and doubling.
 
-    One exponential of the block matrix [[A, I, 0], [0, 0, I], [0, 0, 0]] (Al-Mohy and Higham, SIAM J. Sci. Comput. 33
-    (2011), theorem 2.1), which unlike an eigendecomposition is safe on defective matrices.
+    phi_k(2z) = 2^-k (e^z phi_k(z) + sum_{j=1}^k phi_j(z) / (k - j)!)  (Skaflestad and Wright, Appl. Numer. Math. 59
+    (2009)), with E = e^z - 1 in the place of the exponential: E(2z) = E^2 + 2E keeps the digits of slow modes beside
+    fast ones, which n squarings of 1 + E would leave with an error of 2^n roundings. Safe on defective matrices.
 
     :param matrix: float64 or complex128, shape (..., d, d).
     :returns: shape (order + 1, ..., d, d).
@@ -58,14 +60,36 @@ def phi_dense(order: int, matrix: Tensor) -> Tensor:
     >>> phi_dense(1, torch.zeros(1, 1, dtype=torch.float64)).flatten()
     tensor([1., 1.], dtype=torch.float64)
     """
-    d = matrix.shape[-1]
-    size = d * (order + 1)
-    block = matrix.new_zeros((*matrix.shape[:-2], size, size))
-    block[..., :d, :d] = matrix
-    rows = torch.arange(size - d)
-    block[..., rows, rows + d] = 1.0
-    first = torch.linalg.matrix_exp(block)[..., :d, :]
-    return torch.stack(first.split(d, dim=-1))
+    highest, one = max(order, 1), torch.eye(matrix.shape[-1], dtype=matrix.dtype)
+    doublings = max(0, math.frexp(_norm(matrix))[1])
+    z = matrix * 2.0**-doublings  # of norm below 1
+    value = one * (1 / math.factorial(highest + _DENSE_TERMS))
+    for n in range(highest + _DENSE_TERMS - 1, highest - 1, -1):
+        value = z @ value + one * (1 / math.factorial(n))
+    values = [value]
+    for k in range(highest - 1, 0, -1):
+        values.append(z @ values[-1] + one * (1 / math.factorial(k)))
+    phis, less_one = torch.stack(values[::-1]), z @ values[-1]
+    whole, mix = less_one + one, _doubling(highest).to(matrix.dtype)
+    halves = 2.0 ** -torch.arange(1, highest + 1, dtype=torch.float64).reshape(-1, *[1] * matrix.dim())
+    for _ in range(doublings):
+        phis = halves * (less_one @ phis + torch.tensordot(mix, phis, dims=1))
+        less_one, whole = less_one @ less_one + 2 * less_one, whole @ whole
+    # 1 + E is right to a rounding of 1, the squares to 2^n roundings of themselves
+    first = less_one + one
+    decayed = first.detach().abs().sum(-1).amax(-1) < 2.0**-doublings
+    return torch.cat([torch.where(decayed[..., None, None], whole, first)[None], phis])[: order + 1]
+
+
+def _norm(matrices: Tensor) -> float:
+    """Largest row sum of absolute values, which bounds all eigenvalues."""
+    return float(matrices.detach().abs().sum(-1).max()) if matrices.numel() else 0.0
+
+
+def _doubling(highest: int) -> Tensor:
+    """1 / (k - j)! for 1 <= j <= k <= ``highest``, and 2 for j = k: the part of phi_k(2z) that has no E."""
+    rows = [[1 / math.factorial(k - j) if j <= k else 0.0 for j in range(highest)] for k in range(highest)]
+    return torch.tensor(rows, dtype=torch.float64, device="cpu") + torch.eye(highest, dtype=torch.float64, device="cpu")
 
 
 def phi_combinations(functions: Functions, matrix: Tensor, h: Tensor, fractions: Tensor, numbers: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from deis.odes.commuting import CommutingMatrixODE, CommutingODE
 from deis.odes.constant import BlockDiagonalODE, DenseODE, DiagonalODE
 from deis.odes.divergence import DivergenceODE, divergence
 from deis.odes.krylov import KrylovODE
-from deis.odes.spectral import Cosine, Fourier, Fourier2, Sine
+from deis.odes.spectral import Fourier, Fourier2
+from deis.odes.trigonometric import Cosine, Sine
 
 __all__ = [
     "BlockDiagonalODE",

@@ -2,7 +2,6 @@
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import ClassVar, Self
 
 import attrs
@@ -157,8 +156,7 @@ class SemilinearODE(abc.ABC):
         if self.block_axis is None or not isinstance(coefficient, Tensor) or coefficient.dim() == 0:
             return coefficient * x
         wide = torch.promote_types(coefficient.dtype, x.dtype)
-        # a coefficient is never rounded to half precision; "meta" knows no autocast
-        with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False):  # a coefficient is never rounded to half precision
             product: Tensor = torch.tensordot(coefficient.to(wide), x.to(wide), dims=([1], [self.block_axis]))
         return product.movedim(0, self.block_axis)
 
@@ -186,12 +184,12 @@ class SemilinearODE(abc.ABC):
             return self.linear(torch.tensor(self.domain[0], dtype=torch.float64)).dim()
 
     def fits(self, coefficient: torch.Size, state: torch.Size) -> bool:
-        """Whether coefficients of one shape can multiply states of another; tried without data."""
-        try:
-            product = self.apply(torch.empty(coefficient, device="meta"), torch.empty(state, device="meta"))
-        except (RuntimeError, IndexError):
-            return False
-        return product.shape == state
+        """Whether coefficients of one shape can multiply states of another."""
+        if self.block_axis is not None:
+            inside = -len(state) <= self.block_axis < len(state)
+            return len(coefficient) == 2 and inside and coefficient[-1] == state[self.block_axis]
+        pairs = zip(reversed(coefficient), reversed(state), strict=False)
+        return len(coefficient) <= len(state) and all(size in (1, wanted) for size, wanted in pairs)
 
     def compose(self, a: Tensor, b: Tensor) -> Tensor:
         """Product of coefficients at the same times: elementwise, of matrices, or of a matrix and a scalar."""

@@ -1,7 +1,7 @@
 """Semilinear ODEs whose linear part changes with time and commutes with itself: Psi(t, s) = exp(int_s^t L)."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 import torch
@@ -20,6 +20,11 @@ Rate = Callable[[Tensor], Tensor]
 _POINTS = 16
 _MOST_PANELS = 1024
 _AGREEMENT = 1e-13
+
+
+def _function(instance: Any, attribute: Any, value: Any) -> None:
+    if not callable(value):
+        raise ArgumentError(attribute.alias, "must be a function of time", value)
 
 
 @attrs.frozen(eq=False)
@@ -43,8 +48,8 @@ class CommutingODE(SemilinearODE):
     tensor(0.1353, dtype=torch.float64)
     """
 
-    _linear: Rate = attrs.field(repr=False, validator=is_callable)
-    _integral: Rate | None = attrs.field(repr=False, validator=attrs.validators.optional(is_callable))
+    _linear: Rate = attrs.field(repr=False, validator=_function)
+    _integral: Rate | None = attrs.field(repr=False, validator=attrs.validators.optional(_function))
     function: Nonlinearity = attrs.field(repr=False, validator=is_callable)
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
 
@@ -84,8 +89,8 @@ class CommutingMatrixODE(SemilinearODE):
     block_axis: ClassVar[int] = -1
 
     matrix: Tensor = attrs.field(converter=as_coefficient, repr=brief)
-    _rate: Rate = attrs.field(repr=False, validator=is_callable)
-    _integral: Rate | None = attrs.field(repr=False, validator=attrs.validators.optional(is_callable))
+    _rate: Rate = attrs.field(repr=False, validator=_function)
+    _integral: Rate | None = attrs.field(repr=False, validator=attrs.validators.optional(_function))
     function: Nonlinearity = attrs.field(repr=False, validator=is_callable)
     domain: tuple[float, float] = attrs.field(default=(0.0, 1.0), converter=as_domain)
 

@@ -211,6 +211,9 @@ class BlockDiagonalODE(_ConstantODE):
     def system_axes(self, x: Tensor) -> int:
         return min(2, x.dim())
 
+    def fits(self, coefficient: torch.Size, state: torch.Size) -> bool:
+        return coefficient[:-1] == state[-2:]
+
     def apply(self, coefficient: Coefficient, x: Tensor) -> Tensor:
         if not isinstance(coefficient, Tensor) or coefficient.dim() == 0:
             return coefficient * x

@@ -10,7 +10,7 @@ from deis.fields import integer_in, number_in
 from deis.numerics.constants import Constant
 from deis.odes.chebyshev import Chebyshev
 from deis.odes.constant import DenseODE, DiagonalODE, as_domain
-from deis.odes.spectral import Sine
+from deis.odes.trigonometric import Sine
 from deis.problems.base import PROBLEMS, Problem, Recipe
 from deis.problems.orders import CLASSICAL
 
@@ -21,7 +21,7 @@ class AllenCahn(Problem):
     """u_t = eps u_xx + u - u^3 on [-1, 1] with u(-1) = -1 and u(1) = 1, from 0.53 x + 0.47 sin(-3 pi x / 2).
 
     Collocation at Chebyshev points makes L = eps D^2 + 1 a dense matrix. States are u less the straight line between
-    the ends. With the eps of the default, two layers that bound a metastable plateau vanish after t = 40.
+    the ends. With the default eps, two of three layers meet and vanish between t = 35 and t = 40.
 
     Source: Kassam and Trefethen, SIAM J. Sci. Comput. 26 (2005), section 5.
 

@@ -11,6 +11,7 @@ from deis.fields import number_in
 from deis.odes.constant import as_domain
 from deis.problems.base import PROBLEMS, Invariant, Recipe
 from deis.problems.linearised import LinearisedProblem
+from deis.problems.orders import CLASSICAL
 
 _positive = number_in(0, open_low=True)
 
@@ -72,7 +73,7 @@ class LotkaVolterra(LinearisedProblem):
     domain: tuple[float, float] = attrs.field(default=(0.0, 10.0), converter=as_domain)
 
     components = ("prey", "predators")
-    orders = MappingProxyType({"etd1": 1, "etd2rk": 2, "etd3rk": 3, "etdrk4": 4, "krogstad": 4})
+    orders = CLASSICAL
 
     @property
     def initial(self) -> Tensor:

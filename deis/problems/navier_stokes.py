@@ -13,6 +13,7 @@ from deis.numerics.constants import Constant
 from deis.odes.constant import DiagonalODE, as_domain
 from deis.odes.spectral import Fourier2
 from deis.problems.base import PROBLEMS, Invariant, Recipe
+from deis.problems.orders import CLASSICAL
 from deis.problems.periodic import PeriodicFields, field_size
 
 _WIDTH = math.pi / 15  # of a shear layer
@@ -45,6 +46,8 @@ class NavierStokes(PeriodicFields):
     forcing: float = attrs.field(default=0.0, validator=number_in(-math.inf))
     start: str = attrs.field(default="shear-layers", validator=one_of(["shear-layers", "taylor-green"]))
     domain: tuple[float, float] = attrs.field(default=(0.0, 8.0), converter=as_domain)
+
+    orders = CLASSICAL
 
     @property
     def recommended(self) -> Recipe:

@@ -11,6 +11,7 @@ from deis.numerics.constants import Constant
 from deis.odes.constant import DiagonalODE, as_domain
 from deis.odes.spectral import Fourier2
 from deis.problems.base import PROBLEMS, Recipe
+from deis.problems.orders import CLASSICAL
 from deis.problems.periodic import PeriodicFields, field_size
 
 _positive = number_in(0, open_low=True)
@@ -39,6 +40,8 @@ class AllenCahn2D(PeriodicFields):
     size: int = attrs.field(default=128, validator=field_size)
     eps: float = attrs.field(default=0.01, validator=_positive)
     domain: tuple[float, float] = attrs.field(default=(0.0, 20.0), converter=as_domain)
+
+    orders = CLASSICAL
 
     @property
     def basis(self) -> Fourier2:
@@ -101,6 +104,7 @@ class GrayScott(PeriodicFields):
     domain: tuple[float, float] = attrs.field(default=(0.0, 2000.0), converter=as_domain)
 
     components = ("u", "v")
+    orders = CLASSICAL
 
     @property
     def recommended(self) -> Recipe:

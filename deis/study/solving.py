@@ -15,7 +15,7 @@ from deis.grids import GridFamily
 from deis.integrators.base import BlackBox, Integrator
 from deis.odes.base import SemilinearODE
 from deis.problems import Problem, Recipe
-from deis.solve import Solution, solve
+from deis.solve import Solution, prepare, solve
 
 Tick = Callable[[], object]
 
@@ -91,7 +91,7 @@ class Setup:
         if isinstance(self.method, BlackBox):
             self.method.form_of(ode)
         else:
-            self.method.plan(ode, self.grid(ode, 1))
+            prepare(ode, self.problem.initial.to(self.dtype), self.grid(ode, 1), self.method, None)
         self.grid(ode, self.intervals)
 
     @property

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from deis.errors import CapabilityError
-from deis.integrators.base import BlackBox
+from deis.integrators.base import BlackBox, Stepping
 from deis.solve import iterate, solve
 from deis.testing.common import Conformance, network
 
@@ -28,12 +28,22 @@ class BlackBoxConformance(Conformance):
         ode = self.make_ode(network)
         with pytest.raises(CapabilityError, match="no plan"):
             integrator.plan(ode, self.times(ode))
-        with pytest.raises(CapabilityError, match="no plan"):
-            iterate(ode, self.state(), self.times(ode), integrator)
         with pytest.raises(CapabilityError):
             integrator.nfe(5)
         with pytest.raises(CapabilityError):
             integrator.intervals_for(5)
+
+    def test_can_be_followed_step_by_step_or_says_that_it_cannot(self, integrator: BlackBox) -> None:
+        ode, x0 = self.make_ode(network), self.state()
+        if not isinstance(integrator, Stepping):
+            with pytest.raises(CapabilityError, match="no plan"):
+                iterate(ode, x0, self.times(ode), integrator)
+            return
+        reached = list(iterate(ode, x0, self.times(ode), integrator))
+        solution = solve(ode, x0, self.times(ode), integrator)
+        assert [r.step for r in reached] == list(range(1, solution.steps + 1))
+        assert set(solution.times[1:]) <= {r.time for r in reached}
+        assert torch.equal(reached[-1].state, solution.x)
 
     def test_keeps_states_at_every_time(self, integrator: BlackBox) -> None:
         ode, x0 = self.make_ode(network), self.state()

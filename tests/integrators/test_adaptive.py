@@ -16,7 +16,6 @@ from deis import (
     Bernoulli,
     DenseODE,
     DiagonalODE,
-    Dop853,
     Dopri5,
     ExponentialRungeKutta,
     GaussianMixture,
@@ -25,6 +24,7 @@ from deis import (
     ProbabilityFlowODE,
     ProtheroRobinson,
     RhoRungeKutta,
+    SciPy,
     StochasticDDIM,
     VPLinear,
     solve,
@@ -103,7 +103,7 @@ NOISE = torch.tensor([[0.4, -1.0], [1.5, 0.3], [-0.2, 0.1]], dtype=torch.float64
 def mixture():
     """The ODE, and where ``NOISE`` goes by a method of another library."""
     ode = MIXTURE.ode(VPLinear())
-    return ode, solve(ode, NOISE, ode.domain, Dop853(1e-10, 1e-10, "rho")).x
+    return ode, solve(ode, NOISE, ode.domain, SciPy("DOP853", 1e-10, 1e-10, "rho")).x
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -271,7 +271,7 @@ def test_every_requested_time_is_the_end_of_a_step(mixture):
     solution = solve(ode, NOISE, times, "adaptive-dp54:rtol=1e-7:atol=1e-7", keep_states=True)
     assert solution.times == tuple(times)
     for end, state in zip(times[1:], solution.states[1:], strict=True):
-        exact = solve(ode, NOISE, [1.0, end], Dop853(1e-9, 1e-9, "rho")).x
+        exact = solve(ode, NOISE, [1.0, end], SciPy("DOP853", 1e-9, 1e-9, "rho")).x
         torch.testing.assert_close(state, exact, rtol=2e-6, atol=2e-6)
 
 

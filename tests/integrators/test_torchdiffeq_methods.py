@@ -49,7 +49,7 @@ def order_on(grid, method, lam=2 + 6j, reverse=False):
         x = solve(problem.ode, problem.exact(start), grid((start, end), intervals), method).x
         return abs(complex(x - problem.exact(end)) / complex(problem.exact(end)))
 
-    return order_of(error, 192 if method.order < 5 else 96 if method.order < 8 else 48)
+    return order_of(error, 192 if method.order < 5 or method in ADAMS else 96 if method.order < 8 else 48)
 
 
 def test_every_method_of_the_library_has_a_name_here():
@@ -194,8 +194,8 @@ def test_it_gives_up_with_a_diagnosis(method):
 
 def test_a_singularity_is_diagnosed():
     ode = DiagonalODE(0.0, lambda t, x: x**2, (0.0, 2.0))
-    with pytest.raises(DeisError, match=r"TorchDiffEq\(.*bosh3.* at t = (1(\.0000\d*)?|0\.9999\d*): the solution may be singular"):
-        solve(ode, torch.ones(1, dtype=torch.float64), [0.0, 2.0], TorchDiffEq("bosh3"))
+    with pytest.raises(DeisError, match=r"TorchDiffEq\(.*bosh3.* at t = (1(\.0\d*)?|0\.99\d*): the solution may be singular"):
+        solve(ode, torch.ones(1, dtype=torch.float64), [0.0, 2.0], TorchDiffEq("bosh3", 1e-2, 1e-2))
 
 
 def test_the_rho_form_needs_the_clock():

@@ -130,9 +130,9 @@ def test_stiff_parts_keep_the_tolerance(norm, rough, symmetric):
 @pytest.mark.slow
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_very_stiff_parts_keep_the_tolerance(symmetric):
-    operator, eigenvalues = laplacian(128, 1e6)
-    vectors = [normal(128, seed=1)]
-    value = Krylov(symmetric=symmetric, most=100).phi_sum(operator, vectors, 1.0)
+    operator, eigenvalues = laplacian(300, 1e6)
+    vectors = [normal(300, seed=1)]
+    value = Krylov(symmetric=symmetric).phi_sum(operator, vectors, 1.0)
     assert gap(value, by_fourier(eigenvalues, vectors, 1.0).real, vectors) <= 1e-10
 
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import mpmath
@@ -181,3 +182,40 @@ def test_a_stiff_matrix_keeps_thirteen_digits_in_norm():
     value = phi_dense(3, sines @ torch.diag(z) @ sines)
     for k, exact in enumerate(sines @ torch.diag_embed(phi(3, z)) @ sines):
         assert relative(value[k], exact) < 1e-11
+
+
+def high_precision(matrix, order):
+    """phi_0 ... phi_order by one exponential of a larger matrix, with 60 digits."""
+    d = len(matrix)
+    with mpmath.workdps(60):
+        block = mpmath.zeros(d * (order + 1))
+        for i, j in itertools.product(range(d), repeat=2):
+            block[i, j] = mpmath.mpf(float(matrix[i, j]))
+        for i in range(d * order):
+            block[i, i + d] = 1
+        whole = mpmath.expm(block)
+        rows = [[[float(whole[i, k * d + j]) for j in range(d)] for i in range(d)] for k in range(order + 1)]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[0.0, 0.1], [-1e5, -3e5]],  # Van der Pol's Jacobian: eigenvalues -0.03 and -3e5
+        [[-40.0, 1e5, 1e5], [40.0, -6.1e6, -1e5], [0.0, 6e6, 0.0]],  # Robertson's: singular, with entries of 1e7
+        [[0.0, 1e3, 0.0], [0.0, 0.0, 1e3], [0.0, 0.0, 0.0]],  # nilpotent
+    ],
+    ids=["van-der-pol", "robertson", "nilpotent"],
+)
+def test_slow_modes_keep_their_digits_beside_fast_ones(matrix):
+    matrix = torch.tensor(matrix, dtype=torch.float64)
+    for value, exact in zip(phi_dense(4, matrix), high_precision(matrix, 4), strict=True):
+        assert relative(value, exact) < 1e-13
+
+
+def test_a_batch_of_matrices_is_done_one_by_one():
+    matrices = torch.randn(3, 2, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 5
+    together = phi_dense(2, matrices)
+    for i, j in itertools.product(range(3), range(2)):
+        for k, exact in enumerate(high_precision(matrices[i, j], 2)):
+            assert relative(together[k, i, j], exact) < 1e-12

@@ -51,8 +51,7 @@ class TestConformance(SemilinearODEConformance):
             lambda n: CommutingMatrixODE(TURN, lambda t: 1 + t, lambda t: t + t**2 / 2, n, (1.0, -0.5)),
             lambda n: CommutingMatrixODE(TURN, torch.cos, None, n),
         ],
-        ids=["scalar", "backwards, quadrature", "diagonal", "diagonal, quadrature", "complex", "1/t"]
-        + ["matrix", "matrix, quadrature"],
+        ids=["scalar", "backwards", "diagonal", "diagonal by quadrature", "complex", "1/t", "matrix", "turning"],
     )
     def ode(self, request):
         return request.param(lambda t, x: x.sin() + t)
@@ -139,9 +138,9 @@ def test_methods_keep_their_order(integrator, order):
     errors = []
     for steps in (32, 64):
         times = [n / steps for n in range(steps + 1)]
-        x = solve(bernoulli([0.5, 1.0, 2.0]), torch.full((3,), exact(0.0), dtype=torch.float64), times, integrator).x
+        x = solve(bernoulli([0.3, -0.5]), torch.full((2,), exact(0.0), dtype=torch.float64), times, integrator).x
         errors.append(float((x - exact(1.0)).abs().max()))
-    assert order - 0.3 <= math.log2(errors[0] / errors[1]) <= order + 0.6
+    assert order - 0.2 <= math.log2(errors[0] / errors[1]) <= order + 0.3
 
 
 def test_linear_problems_are_solved_in_one_step():

