@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
+import numpy as np
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
@@ -79,7 +80,8 @@ def scipy_run(
     field, x0 = Watched(ks.RealView.of(problem), limit), ks.real_view(problem.initial)
     began = time.perf_counter()
     try:
-        found = solve_ivp(field, problem.ode.domain, x0, method, rtol=tolerance, atol=tolerance, **options)
+        with np.errstate(over="ignore", invalid="ignore"):  # in steps that are then rejected
+            found = solve_ivp(field, problem.ode.domain, x0, method, rtol=tolerance, atol=tolerance, **options)
         state = ks.complex_view(found.y[:, -1]) if found.success else None
     except CutOffError:
         state = None

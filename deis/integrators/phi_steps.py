@@ -3,13 +3,12 @@
 import torch
 from torch import Tensor
 
+from deis.integrators.alike import alike, mean_length
 from deis.integrators.base import unstack
 from deis.integrators.plan import Row, Step
 from deis.integrators.stages import stage_times, steps_of
 from deis.numerics.phi_tableaux import PhiTableau
 from deis.odes.base import Coefficient, SemilinearODE
-
-_GRAIN = 4 * torch.finfo(torch.float64).eps  # what the rounding of two times can make of equal steps
 
 
 def phi_steps(tableau: PhiTableau, form: SemilinearODE, times: Tensor) -> list[Step]:
@@ -22,7 +21,7 @@ def phi_steps(tableau: PhiTableau, form: SemilinearODE, times: Tensor) -> list[S
     hand = form.clock(constant.clock)
     nodes, places = stage_times(hand, times, tableau.c), hand.of(times)
     h, scale = places[1:] - places[:-1], constant.scale(nodes)
-    first, kind, length = _alike(h, scale[:, 1:], float(places.detach().abs().max()))
+    first, kind, length = _kinds(h, scale[:, 1:], float(places.detach().abs().max()))
     weights = unstack(constant.combinations(length, tableau.fractions, _numbers(tableau, length, scale[first])), 3)
     kinds = [
         [Row(own[0], own[1 : i + 2]) for i, own in enumerate(_without_zeros(rows, tableau.used))] for rows in weights
@@ -44,23 +43,13 @@ def _numbers(tableau: PhiTableau, h: Tensor, scale: Tensor) -> Tensor:
     return torch.cat([state, values], dim=2)[..., None, None] * table
 
 
-def _alike(h: Tensor, scale: Tensor, largest: float) -> tuple[Tensor, Tensor, Tensor]:
-    """A step of each kind, the kind of each step, and the length of each kind.
-
-    Steps of a kind have the same coefficients, and share them. Their length is the mean, so that the sum of all is kept
-    to rounding: a phase that an imaginary L has turned through depends on that sum.
-    """
+def _kinds(h: Tensor, scale: Tensor, largest: float) -> tuple[Tensor, Tensor, Tensor]:
+    """A step of each kind, the kind of each step, and the length of each kind."""
     if len(h) == 1 or h.requires_grad or scale.requires_grad:
         every = torch.arange(len(h))
         return every, every, h
-    lengths = (h / (_GRAIN * largest)).round()
-    if bool((scale == scale[0]).all()):  # much the faster case
-        found, kind = torch.unique(lengths, return_inverse=True)
-    else:
-        found, kind = torch.unique(torch.cat([lengths[:, None], scale], dim=1), dim=0, return_inverse=True)
-    first = torch.full((len(found),), len(h)).scatter_reduce(0, kind, torch.arange(len(h)), "amin")
-    length = torch.zeros(len(found), dtype=h.dtype).scatter_reduce(0, kind, h, "mean", include_self=False)
-    return first, kind, length
+    first, kind = alike(h[:, None], scale, largest)
+    return first, kind, mean_length(h, kind)
 
 
 def _without_zeros(rows: list[list[Coefficient]], used: list[list[bool]]) -> list[list[Coefficient]]:

@@ -1,6 +1,6 @@
 """Exponential Adams methods: N is extrapolated by a polynomial in a clock and integrated exactly against L."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -9,11 +9,12 @@ from torch import Tensor
 
 from deis.fields import boolean, integer_in, one_of, text
 from deis.grids import Times, as_times
+from deis.integrators.alike import alike, mean_length
 from deis.integrators.base import INTEGRATORS, Integrator, lookback, unstack
 from deis.integrators.moments import MOMENTS, moment_weights, row_order
 from deis.integrators.plan import Plan, Row, Stage, Step
 from deis.integrators.starting import extra_evaluations, starting_step
-from deis.odes.base import SemilinearODE
+from deis.odes.base import Coefficient, SemilinearODE
 
 _register = INTEGRATORS.register
 
@@ -99,15 +100,35 @@ class PolynomialEIAB(Integrator):
         form = ode if self.predict is None else ode.split(self.predict)
         self.need_clock(form, self.clock)  # before any work
         intervals = len(times) - 1
-        points = times.tolist()
-        states = unstack(form.transition(times[1:], times[:-1]), 1)
-        advance = self._rows(form, times, lambda n: self._points(n, intervals), range(self._starting, intervals))
-        correct = self._corrections(form, times, intervals)
+        first, kind, states = self._kinds(form, times)
+        advance = self._rows(form, times, lambda n: self._points(n, intervals), first)
+        correct = self._corrections(form, times, first)
+        rows = [
+            (Row(state, advance[n]), Row(state, correct[n]) if n in correct else None)
+            for n, state in zip(first, states, strict=True)
+        ]
         steps = [starting_step(form, self.clock, times, n, self._target) for n in range(min(self._starting, intervals))]
-        for n, values in advance.items():
-            row = Row(states[n], correct[n]) if n in correct else None
-            steps.append(Step(points[n], points[n + 1], [Stage(points[n])], Row(states[n], values), correct=row))
+        points = times.tolist()
+        for n, k in enumerate(kind, start=len(steps)):
+            steps.append(Step(points[n], points[n + 1], [Stage(points[n])], rows[k][0], correct=rows[k][1]))
         return Plan(steps, form.splitting)
+
+    def _kinds(self, form: SemilinearODE, times: Tensor) -> tuple[list[int], list[int], list[Coefficient]]:
+        """A step of each kind after the start, the kind of each such step, and Psi over a step of each kind."""
+        intervals = len(times) - 1
+        index = torch.arange(min(self._starting, intervals), intervals)
+        h = times[1:] - times[:-1]
+        if not len(index) or not form.invariant or self.clock != "t" or times.requires_grad:
+            states = unstack(form.transition(times[index + 1], times[index]), 1)
+            return index.tolist(), list(range(len(index))), states
+        count = torch.tensor([self._points(int(n), intervals) for n in index])
+        back = index[:, None] - torch.arange(self.steps)
+        lengths = torch.where(torch.arange(self.steps) < count[:, None], h[back.clamp(min=0)], 0.0)
+        last = index == intervals - 1  # without a correction
+        first, kind = alike(lengths, torch.stack([count, last], dim=1), float(times.abs().max()))
+        length = mean_length(h[index], kind)
+        states = unstack(form.transition(length, torch.zeros_like(length)), 1)
+        return index[first].tolist(), kind.tolist(), states
 
     @property
     def _starting(self) -> int:
@@ -125,7 +146,7 @@ class PolynomialEIAB(Integrator):
         return min(self.steps, n + 1, left)
 
     def _rows(
-        self, form: SemilinearODE, times: Tensor, points: Callable[[int], int], steps: range, ahead: int = 0
+        self, form: SemilinearODE, times: Tensor, points: Callable[[int], int], steps: Sequence[int], ahead: int = 0
     ) -> dict[int, list[Any]]:
         """Weights of each step, on ``ahead`` grid points at its end and the newest ``points(n)`` before it."""
         rows: dict[int, list[Any]] = {}
@@ -136,8 +157,9 @@ class PolynomialEIAB(Integrator):
             rows.update(zip(index.tolist(), unstack(weights, 2), strict=True))
         return dict(sorted(rows.items()))
 
-    def _corrections(self, form: SemilinearODE, times: Tensor, intervals: int) -> dict[int, list[Any]]:
+    def _corrections(self, form: SemilinearODE, times: Tensor, steps: Sequence[int]) -> dict[int, list[Any]]:
         if not self.corrector:
             return {}
-        steps = range(self._starting, intervals - 1)  # nothing is evaluated at the end of the last step
-        return self._rows(form, times, lambda n: self._points(n, intervals), steps, ahead=1)
+        intervals = len(times) - 1
+        followed = [n for n in steps if n < intervals - 1]  # nothing is evaluated at the end of the last step
+        return self._rows(form, times, lambda n: self._points(n, intervals), followed, ahead=1)

@@ -50,7 +50,7 @@ class SciPy(Foreign):
     They share nothing with the exponential methods, so that a solution on which both agree can be trusted. ``RK23`` and
     ``RK45`` are Bogacki-Shampine 3(2) and Dormand-Prince 5(4), ``DOP853`` is Dormand-Prince 8(5,3). For stiff equations
     there are the implicit ``Radau`` of order 5, ``BDF`` of orders 1 to 5, and ``LSODA``, which changes between BDF and
-    Adams methods of orders 1 to 12 by itself (before scipy 1.17 it is not safe in several threads).
+    Adams methods of orders 1 to 12 by itself; in scipy's older Fortran it makes one solve at a time, in one thread.
 
     The implicit ones see the whole state as one real vector, complex numbers by their two parts, and factor a matrix of
     its size. That matrix, the Jacobian of the right-hand side, comes from torch: one evaluation of N, which counts, and

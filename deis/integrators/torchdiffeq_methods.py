@@ -6,7 +6,7 @@ Its ``scipy_solver`` is left out: scipy's methods have an adapter of their own.
 import abc
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import attrs
 from torch import Tensor
@@ -45,8 +45,10 @@ _DATA: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
 class _TorchDiffEq(Foreign):
     """How torchdiffeq is called."""
 
-    method: str
-    """Its name there."""
+    @property
+    @abc.abstractmethod
+    def method(self) -> str:
+        """The name of the method there."""
 
     @property
     def order(self) -> int:  # type: ignore[override]
@@ -58,10 +60,10 @@ class _TorchDiffEq(Foreign):
 
     def trace(self, slope: RightHandSide, start: Tensor) -> list[Tensor]:
         try:
-            _, *values = odeint(slope, start, slope.grid, method=self.method, **self._choices(slope.grid))
+            values = odeint(slope, start, slope.grid, method=self.method, **self._choices(slope.grid))
         except AssertionError as error:  # "underflow in dt"
             raise DeisError(slope.diagnosis("needs steps below rounding")) from error
-        return values
+        return list(values[1:])
 
     @abc.abstractmethod
     def _choices(self, grid: Tensor) -> dict[str, Any]:
@@ -96,8 +98,11 @@ class Dopri5(_Adaptive):
     form: str = form()
     max_nfe: int = max_nfe()
 
-    method: ClassVar[str] = "dopri5"
     source = "Dormand and Prince (1980); torchdiffeq"
+
+    @property
+    def method(self) -> str:
+        return "dopri5"
 
 
 @_register("torchdiffeq-dopri8", method="dopri8")
@@ -111,7 +116,7 @@ class TorchDiffEq(_Adaptive):
 
     ``dopri8`` is Dormand-Prince 8(7), ``dopri5`` 5(4), ``bosh3`` Bogacki-Shampine 3(2), ``fehlberg2`` Fehlberg 2(1);
     ``adaptive_heun`` is Heun 2(1) with one evaluation a step, because a step begins with the value that the one before
-    had at its prediction.
+    had at its prediction. Errors are some tolerances, those of ``fehlberg2`` some hundred: its estimate is small.
 
     :param method: name in torchdiffeq.
     :param rtol: relative tolerance.
@@ -147,11 +152,12 @@ class TorchDiffEq(_Adaptive):
 class TorchDiffEqFixed(_TorchDiffEq):
     """Methods of torchdiffeq whose steps are the intervals of the grid; they have gradients.
 
-    ``rk4`` is Kutta's 3/8 rule. The Adams methods begin with two steps of it and have the weights of equal steps
-    whatever the grid: on uneven ones their order falls to 2. ``explicit_adams`` is Adams-Bashforth on four points, where
-    torchdiffeq's own choice, up to eleven, is unstable with steps that resolve the solution well. ``implicit_adams``,
-    whose other name is ``fixed_adams``, corrects that once by Adams-Moulton (predict, evaluate, correct, evaluate), where
-    torchdiffeq by itself makes up to four corrections, and warns if they do not agree to a tolerance.
+    ``rk4`` is Kutta's 3/8 rule. The Adams methods begin with two steps of it, and have the weights of equal steps on
+    whatever grid: their order falls to 2 where the steps change smoothly and to 1 where they jump. ``explicit_adams``
+    is Adams-Bashforth on four points, where torchdiffeq's own choice, up to eleven, is unstable with steps that resolve
+    the solution well. ``implicit_adams``, also called ``fixed_adams``, corrects its result once by Adams-Moulton
+    (predict, evaluate, correct, evaluate), where torchdiffeq by itself makes up to four corrections and warns if the
+    last two do not agree.
 
     :param method: name in torchdiffeq.
     :param form: as of :class:`~deis.Dopri5`.
@@ -173,6 +179,3 @@ class TorchDiffEqFixed(_TorchDiffEq):
         # "max_order" counts the point ahead, too; with this tolerance, which is finite for the sake of complex states,
         # every first correction passes
         return {"atol": 1e30, "options": {"max_order": 5}} if "adams" in self.method else {}
-
-
-TorchDiffEqImplicit = TorchDiffEqFixed

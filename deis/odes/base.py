@@ -67,6 +67,8 @@ class SemilinearODE(abc.ABC):
 
     domain: tuple[float, float]
     block_axis: ClassVar[int | None] = None
+    invariant: ClassVar[bool] = False
+    """Whether L and G are constant in time, so that coefficients in the clock ``t`` depend on lengths of steps only."""
 
     @abc.abstractmethod
     def linear(self, t: Tensor) -> Tensor:

@@ -53,6 +53,8 @@ def brief(matrix: Tensor) -> str:
 class _ConstantODE(SemilinearODE):
     """What scalar, diagonal and dense constant linear parts share."""
 
+    invariant: ClassVar[bool] = True
+
     matrix: Tensor
     function: Nonlinearity
     domain: tuple[float, float]

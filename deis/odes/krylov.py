@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import torch
@@ -49,6 +49,8 @@ class KrylovODE(SemilinearODE):
     >>> solve(ode, x0, [0.0, 0.1, 0.2], "krogstad").x.shape
     torch.Size([5, 32])
     """
+
+    invariant: ClassVar[bool] = True
 
     operator: Operator = attrs.field(repr=False, validator=is_callable)
     function: Nonlinearity = attrs.field(repr=False, validator=is_callable)

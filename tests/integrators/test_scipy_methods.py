@@ -227,5 +227,5 @@ def test_bad_options_are_refused(name, value):
 def test_other_forms_and_methods_are_refused():
     with pytest.raises(DeisError, match="no form named 'lambda'"):
         SciPy("DOP853", form="lambda")
-    with pytest.raises(UnknownNameError, match="no method named 'RK46'; near it: .*RK45"):
+    with pytest.raises(UnknownNameError, match=r"no method named 'RK46'; near it: .*RK45"):
         SciPy("RK46")

@@ -172,7 +172,7 @@ def test_batches_in_single_precision(name, dtype, shape):
 def test_unknown_methods_show_near_misses(cls):
     with pytest.raises(UnknownNameError, match=r"no method named 'dopri6'.*dopri5" if cls is TorchDiffEq else "dopri6"):
         cls("dopri6")
-    with pytest.raises(UnknownNameError, match="near it: .*torchdiffeq-heun2, torchdiffeq-heun3"):
+    with pytest.raises(UnknownNameError, match=r"near it: .*torchdiffeq-heun2, torchdiffeq-heun3"):
         INTEGRATORS.create("torchdiffeq-heun")
 
 
@@ -194,7 +194,7 @@ def test_it_gives_up_with_a_diagnosis(method):
 
 def test_a_singularity_is_diagnosed():
     ode = DiagonalODE(0.0, lambda t, x: x**2, (0.0, 2.0))
-    with pytest.raises(DeisError, match=r"TorchDiffEq\(.*bosh3.* at t = (1(\.0\d*)?|0\.99\d*): the solution may be singular"):
+    with pytest.raises(DeisError, match=r"TorchDiffEq\(.* at t = (1(\.0\d*)?|0\.99\d*): the solution may be singular"):
         solve(ode, torch.ones(1, dtype=torch.float64), [0.0, 2.0], TorchDiffEq("bosh3", 1e-2, 1e-2))
 
 

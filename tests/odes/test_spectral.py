@@ -127,7 +127,9 @@ def test_products_of_dealiased_fields_are_exact_in_the_modes_that_are_kept(size,
     assert torch.allclose(found, exact, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize(("basis", "function"), [(Sine(9, 2.5), torch.sin), (Cosine(9, 2.5), torch.cos)], ids=str)
+@pytest.mark.parametrize(
+    ("basis", "function"), [(Sine(9, 2.5), torch.sin), (Cosine(9, 2.5), torch.cos)], ids=["sine", "cosine"]
+)
 def test_modes_are_eigenfunctions_of_the_laplacian(basis, function):
     for number, (k, eigenvalue) in enumerate(zip(basis.frequencies, basis.laplacian, strict=True)):
         assert float(eigenvalue) == pytest.approx(-(float(k) ** 2))
