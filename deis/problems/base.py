@@ -80,6 +80,11 @@ class Problem(abc.ABC):
         return ()
 
     @property
+    def quantity(self) -> str:
+        """What the values at the points are called where there is one field without a name."""
+        return "u"
+
+    @property
     def invariants(self) -> Mapping[str, Invariant]:
         """Functions of the state that the exact solution keeps constant."""
         return MappingProxyType({})

@@ -87,6 +87,10 @@ class LotkaVolterra(LinearisedProblem):
     def invariants(self) -> Mapping[str, Invariant]:
         return MappingProxyType({"first integral": self.first_integral})
 
+    @property
+    def converged(self) -> Recipe:  # it is not stiff
+        return Recipe("dop853:rtol=1e-12:atol=1e-14", self.recommended.intervals)
+
     def slope(self, x: Tensor) -> Tensor:
         prey, predators = x.unbind(-1)
         eaten = prey * predators

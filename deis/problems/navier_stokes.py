@@ -49,6 +49,8 @@ class NavierStokes(PeriodicFields):
 
     orders = CLASSICAL
 
+    quantity = "vorticity"
+
     @property
     def recommended(self) -> Recipe:
         return Recipe("krogstad", 320)

@@ -224,6 +224,7 @@ class NonlinearSchroedinger(SolvedProblem):
     speed: float = attrs.field(default=1.0, validator=number_in(-math.inf))
     domain: tuple[float, float] = attrs.field(default=(0.0, 2.0), converter=as_domain)
 
+    quantity = "psi"
     recommended = Recipe("hochbruck-ostermann", 100)
     converged = Recipe("hochbruck-ostermann", 800)
     orders = CLASSICAL

@@ -60,7 +60,7 @@ def portrait(problem: Problem, found: Frames, title: str) -> Portrait:
     values: Any = found.values.resolve_conj().numpy()
     space = values.shape[values.ndim - len(axes) :]
     values = values.reshape(len(found.times), -1, *space)
-    names = problem.components or _numbered("u" if axes else "x", values.shape[1])
+    names = problem.components or _numbered(problem.quantity if axes else "x", values.shape[1])
     if np.iscomplexobj(values):
         parts: list[tuple[str, Any]]
         parts = [("|{}|", np.abs), ("Re {}", np.real)] if axes else [("Re {}", np.real), ("Im {}", np.imag)]
@@ -176,7 +176,7 @@ def _space_time(shown: Portrait) -> Figure:
 def _snapshots(shown: Portrait) -> Figure:
     """A row of planes at a few times for each field."""
     chosen, count = spread(len(shown.times), _SNAPSHOTS), len(shown.names)
-    figure = Figure(figsize=(2.1 * len(chosen) + 1.1, 2.2 * count + 0.8), layout="constrained")
+    figure = Figure(figsize=(2.1 * len(chosen) + 1.1, 2.2 * count + 1.1), layout="constrained")
     rows = figure.subplots(count, len(chosen), squeeze=False, sharex=True, sharey=True)
     for i, (name, row) in enumerate(zip(shown.names, rows, strict=True)):
         scale = _scale(shown.fields[:, i])

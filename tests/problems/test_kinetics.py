@@ -327,7 +327,7 @@ def test_krogstad_keeps_the_first_integral_to_fourth_order():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["van-der-pol", "hires"])
+@pytest.mark.parametrize("name", ["van-der-pol", "hires", "reaction-network"])
 def test_recommended_integrators_reach_four_digits(name):
     problem = PROBLEMS.create(name)
     end, state = published(name)
