@@ -2,7 +2,7 @@
 
 import cmath
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import attrs
 import torch
@@ -84,6 +84,7 @@ class Evaluator:
         if not bool(torch.isfinite(x0).all()):
             raise NonFiniteError("x0 holds NaN or Inf")
         for number, ((step, when), total) in enumerate(zip(self._asked, self._sums, strict=True), start=1):
+            total = torch.func.debug_unwrap(total, recurse=True)  # of an evaluation that was differentiated
             if not bool(torch.isfinite(total)):
                 kind, doubt = ("NaN", "") if bool(torch.isnan(total)) else ("Inf", ", or values whose sum overflows")
                 raise NonFiniteError(
@@ -256,9 +257,27 @@ def _black_box(
     return attrs.evolve(whole, rejected=found.rejected, diagnosis=found.diagnosis)
 
 
+@attrs.frozen(eq=False)
+class _Wide:
+    """N in the precision in which the state is accumulated, checked at each evaluation."""
+
+    evaluator: Evaluator
+    x0: Tensor
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision in which N is evaluated."""
+        return self.x0.dtype
+
+    def __call__(self, t: float, x: Tensor) -> Tensor:
+        value = self.evaluator(Ask(self.evaluator.nfe, t, x.to(self.dtype)))
+        self.evaluator.check(value, self.x0)  # an adaptive method waits for the device at each step anyway
+        return value.to(accumulation_dtype(self.dtype))
+
+
 def _without_plan(
     ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: BlackBox
-) -> tuple[SemilinearODE, Evaluator, Callable[[float, Tensor], Tensor]]:
+) -> tuple[SemilinearODE, Evaluator, _Wide]:
     """The form of the ODE for a method without a plan, checked against the state, and its N in the wide precision."""
     start = grid.tensor()[0]
     probe = ode.transition(start, start)
@@ -266,14 +285,8 @@ def _without_plan(
     if probe.dim():
         _check_shape(ode, probe.shape, x0.shape)
     form = method.form_of(ode)
-    evaluate, wide = Evaluator(form), accumulation_dtype(x0.dtype)
-
-    def nonlinearity(t: float, x: Tensor) -> Tensor:
-        value = evaluate(Ask(evaluate.nfe, t, x.to(x0.dtype)))
-        evaluate.check(value, x0)  # an adaptive method waits for the device at each step anyway
-        return value.to(wide)
-
-    return form, evaluate, nonlinearity
+    evaluate = Evaluator(form)
+    return form, evaluate, _Wide(evaluate, x0)
 
 
 def stepping(ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: Stepping) -> tuple[Evaluator, Steps]:

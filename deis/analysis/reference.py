@@ -14,7 +14,7 @@ from deis.analysis.store import fingerprint, load, save
 from deis.errors import ArgumentError, DeisError
 from deis.fields import is_integer, need
 from deis.grids import GridFamily, TimeGrid, Times, make_grid
-from deis.integrators.base import BlackBox, Integrator, as_integrator
+from deis.integrators.base import BlackBox, Integrator, as_integrator, need_steps
 from deis.odes.base import SemilinearODE
 from deis.problems import Problem
 from deis.solve import solve
@@ -137,6 +137,8 @@ def _second(method: Integrator, nfe: int, check: Integrator | str | None, interv
     if check is None and isinstance(method, BlackBox):
         raise ArgumentError("check", f"must be given with {method!r}, which has no number of evaluations", check)
     second, solves = (method, 2) if check is None else (as_integrator(check), 1)
+    for one in (method, second):
+        need_steps(one)
     least = max([2, *(solves * m.nfe(intervals) for m in (method, second) if not isinstance(m, BlackBox))])
     if not is_integer(nfe) or nfe < least:
         rule = f"must be a whole number of at least {least}, for two solutions on {intervals} intervals"

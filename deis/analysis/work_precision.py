@@ -17,7 +17,7 @@ from deis.analysis.reference import reference as solved
 from deis.errors import ArgumentError, CapabilityError, DeisError, NetworkError
 from deis.fields import need
 from deis.grids import TimeGrid
-from deis.integrators.base import BlackBox, Integrator
+from deis.integrators.base import BlackBox, Integrator, need_steps
 from deis.integrators.plan import HERE, Plan, Step
 from deis.problems import Problem
 from deis.solve import solve
@@ -111,6 +111,7 @@ def work_precision(
     counts, (repeats,) = whole_numbers("budgets", budgets), whole_numbers("repeats", [repeats])
     methods = labelled(integrators)
     for method in methods.values():
+        need_steps(method)
         if not isinstance(method, BlackBox):
             method.plan(problem.ode, make_times(problem.ode, grid, 1))  # what it lacks shows before any work
     target = solved(problem, nfe=max(240, 4 * max(counts))) if reference is None else reference

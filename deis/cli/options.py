@@ -23,6 +23,7 @@ from deis import (
     make_grid,
     zoo,
 )
+from deis.integrators.base import need_steps
 from deis.study import Request
 from deis.study.seeds import parse_seeds
 
@@ -176,6 +177,7 @@ def requested(params: dict[str, Any]) -> Request:
 def check_plan(ode: ProbabilityFlowODE, grid: GridFamily, method: Integrator, nfe: int | None) -> None:
     """Make the plan once, before any network call, so that what does not fit is said in time."""
     with usage():
+        need_steps(method)
         intervals = 1 if isinstance(method, BlackBox) or nfe is None else method.intervals_for(nfe)
         times = grid(ode, intervals).tensor()
         if not isinstance(method, BlackBox):

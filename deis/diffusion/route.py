@@ -10,7 +10,7 @@ from torch import Tensor
 from deis.errors import ArgumentError, DeisError
 from deis.fields import as_integer
 from deis.grids import GridFamily, TimeGrid, make_grid
-from deis.integrators.base import BlackBox, Integrator, as_integrator
+from deis.integrators.base import BlackBox, Integrator, as_integrator, need_steps
 from deis.integrators.denoised import Denoised
 from deis.integrators.plan import Plan
 from deis.odes.base import SemilinearODE
@@ -91,6 +91,7 @@ def _method(integrator: Any) -> Integrator:
 def _times(ode: SemilinearODE, method: Integrator, nfe: Any, grid: Any, default: int) -> tuple[TimeGrid, int | None]:
     """The times, and the number of network calls that they take; None where the method chooses it."""
     chooses = isinstance(method, BlackBox)
+    need_steps(method)
     if chooses and nfe is not None:
         raise ArgumentError("nfe", f"must be None for {method!r}, which chooses its own steps", nfe)
     if isinstance(grid, str | GridFamily) or not isinstance(grid, Iterable):

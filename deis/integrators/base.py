@@ -126,6 +126,8 @@ class BlackBox(Integrator):
 
     differentiable: ClassVar[bool] = True
     """Whether gradients pass through :meth:`integrate`."""
+    chooses_steps: ClassVar[bool] = True
+    """Whether it chooses its steps by tolerances; else it makes one on each interval of the grid."""
 
     def plan(self, ode: SemilinearODE, times: Times) -> Plan:
         """Not available.
@@ -139,7 +141,10 @@ class BlackBox(Integrator):
 
         :raises CapabilityError: always.
         """
-        raise CapabilityError(f"{self!r} chooses its number of evaluations itself; set its tolerances instead of nfe")
+        fix = (
+            "set its tolerances instead of nfe" if self.chooses_steps else "give the times of its steps instead of nfe"
+        )
+        raise CapabilityError(f"{self!r} keeps no number of evaluations; {fix}")
 
     def form_of(self, ode: SemilinearODE) -> SemilinearODE:
         """The form of the ODE that is integrated.
@@ -157,6 +162,15 @@ class BlackBox(Integrator):
         :param ode: what :meth:`form_of` returned.
         :param evaluate: N(t, x) of that form, counted and checked.
         """
+
+
+def need_steps(method: Integrator) -> None:
+    """Refuse a method that makes a step on each interval of a grid and keeps no budget by which to make one.
+
+    :raises CapabilityError: if it is such a method.
+    """
+    if isinstance(method, BlackBox) and not method.chooses_steps:
+        raise CapabilityError(f"{method!r} makes one step on each interval of a grid; call deis.solve with its times")
 
 
 class Account(NamedTuple):

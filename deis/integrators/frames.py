@@ -1,7 +1,9 @@
 """Coordinates in which a step is made: the state itself, or the state and time around a point, linearised there."""
 
 import math
+import threading
 from collections.abc import Callable
+from functools import cached_property, partial
 
 import attrs
 import torch
@@ -16,7 +18,7 @@ from deis.odes.krylov import KrylovODE
 
 Evaluate = Callable[[float, Tensor], Tensor]
 
-_SHIFT = 1e-4  # of a step: how far off N is looked at for its derivative in time
+_FORWARD = threading.RLock()  # torch counts the levels of forward differentiation by process, not by thread
 
 
 def _same(z: Tensor) -> Tensor:
@@ -85,22 +87,18 @@ class Linearisation:
     number.
 
     :param ode: the equation.
-    :param evaluate: its N.
-    :param differentiated: its N, for the derivative in x.
+    :param evaluate: its N, which is differentiated, too.
     :param systems: what a system is.
     :param time: time of the point.
     :param x: state there.
-    :param value: ``evaluate`` there.
     :param end: time up to which the linearisation serves.
     """
 
     ode: SemilinearODE
     evaluate: Evaluate
-    differentiated: Evaluate
     systems: Systems
     time: float
     x: Tensor
-    value: Tensor
     end: float
 
     def frame(self, dense: bool) -> Frame:
@@ -109,8 +107,14 @@ class Linearisation:
         :raises CapabilityError: if N cannot be differentiated.
         :raises NonFiniteError: if the Jacobian is not finite.
         """
-        start, drift = _joined(self.systems.vectors(self.x), 0.0), self._drift()
-        whole: SemilinearODE = self._dense(drift) if dense else self._matrix_free(drift)
+        if dense:
+            value, columns = self._columns()
+            drift = self._drift(value)
+            whole: SemilinearODE = self._dense(columns, drift)
+        else:
+            value = self.evaluate(self.time, self.x)
+            drift = self._drift(value)
+            whole = self._matrix_free(drift)
 
         def jacobian(z: Tensor) -> Tensor:
             return whole.linear_action(self.time, z)
@@ -119,56 +123,72 @@ class Linearisation:
             state = self._state(z)
             return _joined(self._slope(t, state, self.evaluate(t, state)), 1.0) - jacobian(z)
 
-        first = _joined(self._slope(self.time, self.x, self.value), 1.0) - jacobian(start)
+        start = _joined(self.systems.vectors(self.x), 0.0)
+        first = _joined(self._slope(self.time, self.x, value), 1.0) - jacobian(start)
         return Frame(whole, remainder, start, first, self._state)
 
     def _slope(self, t: float, x: Tensor, value: Tensor) -> Tensor:
-        return self.systems.vectors(self.ode.rate(t, x, value))
+        return self.systems.vectors(self.ode.rate(t)(x, value))
 
     def _state(self, z: Tensor) -> Tensor:
         return self.systems.state(z[:, :-1])
 
-    def _drift(self) -> Tensor:
+    def _drift(self, value: Tensor) -> Tensor:
         """Derivative of the right-hand side in time: one evaluation, and another if N depends on time."""
-        shift = _SHIFT * (self.end - self.time)
-        here, near = (
-            self._slope(t, self.x, value)
-            for t, value in ((self.time, self.value), (self.time + shift, self.evaluate(self.time + shift, self.x)))
-        )
+        shift = _shift(getattr(self.evaluate, "dtype", self.x.dtype)) * (self.end - self.time)
+        after, later = self.time + shift, self.time + 2 * shift
+        here, near = (self._slope(t, self.x, v) for t, v in ((self.time, value), (after, self.evaluate(after, self.x))))
         if torch.equal(here, near):
             return torch.zeros_like(here)
-        far = self._slope(self.time + 2 * shift, self.x, self.evaluate(self.time + 2 * shift, self.x))
+        far = self._slope(later, self.x, self.evaluate(later, self.x))
         return (4 * near - 3 * here - far) / (2 * shift)
 
-    def _product(self, tangent: Tensor) -> Tensor:
-        """The Jacobian in x times vectors, shape (systems, size)."""
-
-        def slope(y: Tensor) -> Tensor:
-            x = self.systems.state(y)
-            return self._slope(self.time, x, self.differentiated(self.time, x))
-
+    def _derivative(self, tangent: Tensor) -> tuple[Tensor, Tensor]:
+        """N, and the derivative of the right-hand side along vectors, shape (systems, size)."""
+        x = self.systems.state(tangent)
         try:
-            value: Tensor = torch.func.jvp(slope, (self.systems.vectors(self.x),), (tangent,))[1]
+            value, slope = torch.func.jvp(partial(self.evaluate, self.time), (self.x,), (x,))  # type: ignore[misc]
         except (RuntimeError, NotImplementedError) as error:
             raise CapabilityError(
                 f"N of {type(self.ode).__name__} cannot be differentiated by torch.func ({error}); write it without "
                 "changes in place and Python numbers, or take a method that needs no Jacobian, for example krogstad"
             ) from error
-        return value
+        return value, self.systems.vectors(self._rate(x, slope))
+
+    @cached_property
+    def _rate(self) -> Callable[[Tensor, Tensor], Tensor]:
+        return self.ode.rate(self.time)
 
     def _matrix_free(self, drift: Tensor) -> KrylovODE:
         def times(z: Tensor) -> Tensor:
-            return _joined(self._product(z[:, :-1]) + drift * z[:, -1:], 0.0)
+            with _FORWARD:
+                own = self._derivative(z[:, :-1])[1]
+            return _joined(own + drift * z[:, -1:], 0.0)
 
         return KrylovODE(times, _unused, self.ode.domain)
 
-    def _dense(self, drift: Tensor) -> BlockDiagonalODE:
-        unit = torch.eye(self.systems.size, dtype=drift.dtype, device=drift.device)
-        columns = torch.func.vmap(self._product)(unit[:, None].expand(-1, len(drift), -1))
+    def _columns(self) -> tuple[Tensor, Tensor]:
+        """N, and the columns of the Jacobian in x, shape (size, systems, size): one evaluation in all directions."""
+        _ = self._rate  # made before it is looked at from within a transformation
+        size = self.systems.size
+        unit = torch.eye(size, dtype=self.x.dtype.to_real(), device=self.x.device)
+        count = self.x.numel() * (2 if self.systems.complex else 1) // max(1, size)
+        with _FORWARD:
+            directions = unit[:, None].expand(-1, count, -1)
+            whole = torch.func.vmap(self._derivative, out_dims=(None, 0))  # type: ignore[arg-type]
+            value, columns = whole(directions)
+        return value, columns
+
+    def _dense(self, columns: Tensor, drift: Tensor) -> BlockDiagonalODE:
         matrix = torch.cat([columns.permute(1, 2, 0), drift[..., None]], dim=2)
         if not bool(matrix.isfinite().all()):
             raise NonFiniteError(f"the Jacobian at t = {self.time:g} holds NaN or Inf")
         return BlockDiagonalODE(torch.nn.functional.pad(matrix, (0, 0, 0, 1)), _unused, self.ode.domain)
+
+
+def _shift(dtype: torch.dtype) -> float:
+    """Share of a step over which N is compared: far enough for its rounding, near enough for a method of order 4."""
+    return float(torch.finfo(dtype).eps ** (1 / 4))
 
 
 def _joined(y: Tensor, time: float) -> Tensor:

@@ -1,6 +1,7 @@
 """Exponential Rosenbrock methods: every step is exact in the Jacobian at its start."""
 
 from itertools import pairwise
+from typing import ClassVar
 
 import attrs
 import torch
@@ -28,8 +29,8 @@ class ExponentialRosenbrock(Stepping):
     """One-step methods whose linear part is the Jacobian of the whole right-hand side at the start of each step.
 
     So the stiffness of N itself is treated exactly to first order, and no linear part has to be known. A step takes the
-    evaluations of its stages, one more, and a second one if N depends on time; the Jacobian takes a forward derivative
-    of N, in all directions at once or one for each Krylov vector. These are not counted.
+    evaluations of its stages, one more, and a second one if N depends on time. The first of them gives the derivative
+    in all directions, too, where the Jacobian is a matrix; else there is one evaluation for each Krylov vector.
 
     :param tableau: name of a Rosenbrock tableau, or one of your own.
     :param jacobian: ``dense``: a matrix for each system; ``krylov``: products only; ``auto``: ``dense`` for systems of
@@ -44,6 +45,7 @@ class ExponentialRosenbrock(Stepping):
     jacobian: str = attrs.field(default="auto", validator=one_of(["auto", "dense", "krylov"]))
     axes: int | None = attrs.field(default=None, validator=attrs.validators.optional(integer_in(0, 16)))
 
+    chooses_steps: ClassVar[bool] = False
     source = "Hochbruck, Ostermann and Schweitzer, SIAM J. Numer. Anal. 47 (2009)"
 
     @property
@@ -65,8 +67,7 @@ class ExponentialRosenbrock(Stepping):
         axes = (ode.system_axes(x) or x.dim()) if self.axes is None else min(self.axes, x.dim())
         systems = Systems(tuple(x.shape), x.is_complex(), axes)
         dense = systems.size <= _LARGEST if self.jacobian == "auto" else self.jacobian == "dense"
-        around = Linearisation(ode, evaluate, ode.nonlinearity, systems, start, x, evaluate(start, x), end)
-        return around.frame(dense)
+        return Linearisation(ode, evaluate, systems, start, x, end).frame(dense)
 
     def step(self, ode: SemilinearODE, start: float, end: float) -> Step:
         """The rows of a step of the linearised ODE."""

@@ -6,7 +6,7 @@ Its ``scipy_solver`` is left out: scipy's methods have an adapter of their own.
 import abc
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 from torch import Tensor
@@ -173,6 +173,7 @@ class TorchDiffEqFixed(_TorchDiffEq):
     form: str = form()
     max_nfe: int = max_nfe()
 
+    chooses_steps: ClassVar[bool] = False
     source = "torchdiffeq"
 
     def _choices(self, grid: Tensor) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import attrs
 from deis.dense_output import Linearise
 from deis.errors import ArgumentError, UnknownNameError
 from deis.integrators.adaptive import Adaptive
-from deis.integrators.base import INTEGRATORS, Integrator, as_integrator
+from deis.integrators.base import INTEGRATORS, BlackBox, Integrator, as_integrator
 from deis.integrators.rosenbrock import ExponentialRosenbrock
 from deis.integrators.scipy_methods import EXPLICIT, IMPLICIT, SciPy
 from deis.ivp.names import renamed
@@ -65,8 +65,7 @@ def with_tolerances(method: Integrator, rtol: float | None, atol: float | None) 
 
 def chooses_steps(method: Integrator) -> bool:
     """Whether a method has tolerances, to choose its steps by."""
-    cls: Any = type(method)
-    return "rtol" in attrs.fields_dict(cls)
+    return isinstance(method, BlackBox) and method.chooses_steps
 
 
 def linearisation(method: Integrator) -> Linearise | None:

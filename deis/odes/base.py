@@ -144,14 +144,14 @@ class SemilinearODE(abc.ABC):
         """L(t) x."""
         with on_host():
             matrix = self.linear(torch.tensor(t, dtype=torch.float64))
-        return self.apply(matrix.to(x.device, x.dtype) if matrix.dim() else matrix, x)
+        return self.apply(_like(matrix, x), x)
 
-    def rate(self, t: float, x: Tensor, value: Tensor) -> Tensor:
-        """The right-hand side L(t) x + G(t) N, from the value of N."""
+    def rate(self, t: float) -> Callable[[Tensor, Tensor], Tensor]:
+        """The right-hand side L x + G N at time ``t``, from the state and the value of N."""
         with on_host():
-            weight = self.weight(torch.tensor(t, dtype=torch.float64))
-        weight = weight.to(x.device, x.dtype) if weight.dim() else weight
-        return self.linear_action(t, x) + self.apply(weight, value)
+            when = torch.tensor(t, dtype=torch.float64)
+            matrix, weight = self.linear(when), self.weight(when)
+        return lambda x, value: self.apply(_like(matrix, x), x) + self.apply(_like(weight, x), value)
 
     def apply(self, coefficient: Coefficient, x: Tensor) -> Tensor:
         """Coefficient times state: elementwise, or a contraction over :attr:`block_axis`."""
@@ -247,6 +247,13 @@ def contract(weighted_basis: Tensor, kernel: Tensor) -> Tensor:
 def _largest(weights: Tensor) -> Tensor:
     """Largest absolute value of each step, shape (n,)."""
     return weights.detach().abs().flatten(1).amax(1)
+
+
+def _like(coefficient: Tensor, x: Tensor) -> Tensor:
+    """A coefficient in the precision of a state and on its device; numbers stay as they are, complex ones complex."""
+    if not coefficient.dim():
+        return coefficient
+    return coefficient.to(x.device, x.dtype.to_complex() if coefficient.is_complex() else x.dtype)
 
 
 def _pad(a: Tensor, dim: int) -> Tensor:

@@ -72,8 +72,8 @@ class _ConstantODE(SemilinearODE):
     def linear_action(self, t: float, x: Tensor) -> Tensor:
         return self.apply(self.matrix.to(x.device, x.dtype) if self.matrix.dim() else self.matrix.item(), x)
 
-    def rate(self, t: float, x: Tensor, value: Tensor) -> Tensor:
-        return self.linear_action(t, x) + value
+    def rate(self, t: float) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, value: self.linear_action(t, x) + value
 
     def constant_form(self) -> ConstantForm:
         return ConstantForm(partial(phi_combinations, self._functions, self.matrix), "t", torch.ones_like)

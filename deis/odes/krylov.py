@@ -1,7 +1,7 @@
 """A constant linear part that is known as a function only: phi functions times vectors by Krylov spaces."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -72,6 +72,9 @@ class KrylovODE(SemilinearODE):
 
     def linear_action(self, t: float, x: Tensor) -> Tensor:
         return self.operator(x)
+
+    def rate(self, t: float) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, value: self.operator(x) + value
 
     def nonlinearity(self, t: float, x: Tensor) -> Tensor:
         return self.function(t, x)

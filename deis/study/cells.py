@@ -17,7 +17,7 @@ import safetensors.torch
 from torch import Tensor
 
 from deis.files import whole_file
-from deis.integrators.base import BlackBox
+from deis.integrators.base import BlackBox, need_steps
 from deis.study.config import Method, Study
 from deis.study.outcomes import Estimate, Outcome, read_outcome, read_states
 from deis.study.record import checksum, versions, write_json
@@ -96,6 +96,7 @@ def cells(study: Study) -> list[Cell]:
     for target in study.targets:
         for method in study.integrator:
             pairs: list[tuple[str, int | None]] = [("", None)]
+            need_steps(method.integrator)
             if not isinstance(method.integrator, BlackBox):
                 pairs = [(grid, budget) for grid in study.grids_of(method) for budget in study.budgets]
             found += [Cell(target, method, sampling_of(study), *pair) for pair in pairs]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from deis.analysis import Reference, WorkPoint, work_precision
 from deis.errors import CapabilityError
 from deis.grids import GridFamily
-from deis.integrators.base import BlackBox, Integrator
+from deis.integrators.base import Integrator, need_steps
 from deis.problems import Problem
 from deis.study.figures import Curve, Point, add_legend, panel, panels_with_legend
 from deis.study.solving import Setup, value_rmse
@@ -29,8 +29,7 @@ def check(problem: Problem, methods: Mapping[str, Integrator], grid: GridFamily)
     """
     for method in methods.values():
         Setup(problem, method, grid, 1, problem.initial.dtype)
-        if isinstance(method, BlackBox) and not hasattr(method, "rtol"):
-            raise CapabilityError(f"{method!r} keeps neither a budget nor tolerances; use one that is adaptive")
+        need_steps(method)
 
 
 def fitting(problem: Problem, methods: Mapping[str, Integrator], grid: GridFamily) -> dict[str, Integrator]:

@@ -106,7 +106,8 @@ def test_independent_systems_in_a_batch_are_solved_as_alone(name):
     times = [0.0, 0.1, 0.3]
     together = solve(ode, batch, times, name).x
     for index in np.ndindex(2, 3):
-        torch.testing.assert_close(together[index], solve(ode, batch[index], times, name).x, rtol=1e-12, atol=1e-13)
+        # the difference in time magnifies the rounding of N by 1e4
+        torch.testing.assert_close(together[index], solve(ode, batch[index], times, name).x, rtol=1e-10, atol=1e-11)
 
 
 def test_axes_say_what_a_system_is():
