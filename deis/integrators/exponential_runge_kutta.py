@@ -21,6 +21,7 @@ _register = INTEGRATORS.register
 @_register("krogstad", tableau="krogstad")
 @_register("strehmel-weiner", tableau="strehmel-weiner")
 @_register("hochbruck-ostermann", tableau="hochbruck-ostermann")
+@_register("hochbruck-ostermann-3", tableau="hochbruck-ostermann-3")
 @_register("dpm-solver-2", tableau="dpm-solver-2", predict="eps")
 @_register("dpm-solver-3", tableau="dpm-solver-3", predict="eps")
 @_register("dpmpp-2s", tableau="dpm-solver-2", predict="x0")

@@ -134,6 +134,8 @@ EXPONENTIAL_TABLEAUX = {
         a=[(), (_Q1 / 2,), _KROGSTAD_3, (_P1 - _P2 * 2, _P2, _P2), (_Q1 / 2 - _A52 * 2 - _A54, _A52, _A52, _A54)],
         b=(_FIRST, NONE, NONE, _LAST, _MIDDLE),
     ),
+    # three stages, of stiff order 3: in the form of the same paper, with c_2 = 1/2, which is that of DPM-Solver-3
+    "hochbruck-ostermann-3": dpm_solver_3("1/2"),
     "dpm-solver-2": dpm_solver_2(),
     "dpm-solver-3": dpm_solver_3(),
 }

@@ -51,6 +51,7 @@ def published(name, z):
     """Rows of the stages after the first, then of the step, as printed."""
     p = {k: function(k, z) for k in (1, 2, 3)}
     q = {k: function(k, z / 2) for k in (1, 2, 3)}
+    s = {k: function(k, 2 * z / 3) for k in (1, 2)}
     cox_matthews = [p[1] - 3 * p[2] + 4 * p[3], 2 * p[2] - 4 * p[3], 2 * p[2] - 4 * p[3], 4 * p[3] - p[2]]
     a52 = q[2] / 2 - p[3] + p[2] / 4 - q[3] / 2
     a54 = q[2] / 4 - a52
@@ -91,6 +92,12 @@ def published(name, z):
             [p[1] - 2 * p[2], p[2], p[2]],
             [q[1] / 2 - 2 * a52 - a54, a52, a52, a54],
             [cox_matthews[0], 0, 0, cox_matthews[3], 4 * p[2] - 8 * p[3]],
+        ],
+        # Hochbruck and Ostermann (2010), section 2.3: three stages, with 4 / (9 c_2) = 8 / 9
+        "hochbruck-ostermann-3": [
+            [q[1] / 2],
+            [2 * s[1] / 3 - 8 * s[2] / 9, 8 * s[2] / 9],
+            [p[1] - 3 * p[2] / 2, 0, 3 * p[2] / 2],
         ],
         "dpm-solver-2": dpm_2(z, HALF),
         "dpm-solver-3": dpm_3(z, mpf(1) / 3, mpf(2) / 3),
@@ -187,7 +194,7 @@ def test_numbers_are_the_entries_again(name):
     if tableau.embedded is not None:
         rows.append((NONE, *(b - e for b, e in zip(tableau.b, tableau.embedded, strict=True))))
     assert len(tableau.numbers) == len(rows)
-    for row, table in zip(rows, tableau.numbers, strict=True):
+    for row, table in zip(rows, tableau.numbers.tolist(), strict=True):
         for entry, factors in zip((*row, *[NONE] * (tableau.stages + 1 - len(row))), table, strict=True):
             total = sum(f * v for fs, vs in zip(factors, functions, strict=False) for f, v in zip(fs, vs, strict=True))
             assert abs(total - value(entry, z)) < 1e-14
