@@ -35,7 +35,11 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(_pytest|collections|pathlib|torch)\..*"),  # not linked: the build needs no network
     (r"py:.*", r".*\.[CMT]"),  # type variables
-    (r"py:class", r"deis\.(integrators\.(stages|wrapper|foreign|phi_steps|frames)|numerics\.\w+)\..*"),  # bases and data without a page
+    # bases and data without a page
+    (
+        r"py:class",
+        r"deis\.(integrators\.(stages|wrapper|foreign|phi_steps|frames)|numerics\.\w+|problems\.(linearised|periodic|waves))\..*",
+    ),
 ]
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

@@ -10,7 +10,6 @@ from deis import DenseODE, DiagonalODE, Plan, PolynomialEIAB, RhoRungeKutta, Row
 from deis.integrators.combine import combine
 from deis.loop import Ask, Reached, accumulation_dtype, drive, march
 
-
 add = DiagonalODE(0.0, lambda t, x: x).combine
 
 

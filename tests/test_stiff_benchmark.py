@@ -46,7 +46,7 @@ class TestField:
     """The right-hand side that scipy integrates."""
 
     def test_is_that_of_the_problem(self, problem, state):
-        rate = problem.ode.rate(0.0, state, problem.ode.nonlinearity(0.0, state))
+        rate = problem.ode.linear_action(0.0, state) + problem.ode.nonlinearity(0.0, state)
         np.testing.assert_allclose(ks.RealView.of(problem)(0.0, ks.real_view(state)), ks.real_view(rate), atol=1e-13)
 
     def test_views_are_inverse(self, state):
@@ -135,13 +135,26 @@ def test_a_run_that_was_cut_off_counts_with_its_time():
     assert against_scipy.quickest({"c": {"missed": True}}) == math.inf
 
 
-def test_ours_takes_the_fewest_steps_that_reach_the_error(problem, reference, monkeypatch):
-    monkeypatch.setattr(against_scipy, "STEPS", (2, 4, 8, 16, 32, 64))
-    record = against_scipy.ours(problem, reference, repeats=1)
+@pytest.mark.parametrize(("method", "evaluations"), [("krogstad", 4), ("etd2rk", 2)])
+def test_ours_takes_the_fewest_steps_that_reach_the_error(problem, reference, monkeypatch, method, evaluations):
+    monkeypatch.setattr(against_scipy, "STEPS", tuple(2**n for n in range(12)))
+    record = against_scipy.ours(problem, method, reference, repeats=1)
     assert record["error"] <= against_scipy.TARGET
-    fewer = deis.solve(problem.ode, problem.initial, ks.grid(problem, record["steps"] // 2), "krogstad").x
+    fewer = deis.solve(problem.ode, problem.initial, ks.grid(problem, record["steps"] // 2), method).x
     assert ks.difference(problem, fewer, reference) > against_scipy.TARGET
-    assert record["evaluations"] == 4 * record["steps"]
+    assert record["evaluations"] == evaluations * record["steps"]
+
+
+def test_ratios_are_those_of_the_quickest(monkeypatch):
+    monkeypatch.setattr(against_scipy, "TOLERANCES", (1e-3,))
+    monkeypatch.setattr(against_scipy, "STEPS", (100, 400))
+    monkeypatch.setattr(against_scipy, "REFERENCE", 120)
+    monkeypatch.setattr(against_scipy, "TARGET", math.inf)  # the first settings will do
+    part = against_scipy.compared(64, repeats=1, limit=0)
+    for mine, ratios in ((part["deis"][name], part["ratios"][name]) for name in against_scipy.METHODS):
+        spent = {told: min(row["cut off at"] for row in rows.values()) for told, rows in part["scipy"].items()}
+        assert ratios == {told: pytest.approx(value / mine["seconds"]) for told, value in spent.items()}
+    assert len(against_scipy.lines({"size 64": part})) == len(against_scipy.METHODS) + 4
 
 
 def test_overhead_adds_up():

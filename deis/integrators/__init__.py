@@ -3,7 +3,7 @@
 from deis.integrators.adaptive import Adaptive
 from deis.integrators.analytic_ddim import AnalyticDDIM, SecondMoments
 from deis.integrators.ancestral import Ancestral
-from deis.integrators.base import INTEGRATORS, BlackBox, Integrator, Trajectory
+from deis.integrators.base import INTEGRATORS, Account, BlackBox, Integrator, Stepping, Trajectory
 from deis.integrators.churn import Churn
 from deis.integrators.denoised import Denoised
 from deis.integrators.euler import Euler
@@ -29,6 +29,7 @@ __all__ = [
     "INTEGRATORS",
     "IPNDM",
     "PNDM",
+    "Account",
     "Adaptive",
     "AnalyticDDIM",
     "Ancestral",
@@ -53,6 +54,7 @@ __all__ = [
     "SinglestepDPM",
     "Stage",
     "Step",
+    "Stepping",
     "Stochastic",
     "StochasticDDIM",
     "TorchDiffEq",
