@@ -25,8 +25,8 @@ def recomputed(
     """Run ``plan`` from the state ``x``, and keep for the gradients what log2(n) of the n steps start from.
 
     The first half of the steps is a checkpoint, as is the first half of the other half, and so on; when the gradient
-    arrives there, it is halved in the same way. So the memory grows with log2(n), and every step is computed
-    1 + log2(n) / 2 times more.
+    arrives there, it is halved in the same way. So the memory grows with log2(n), and a step is computed
+    1 + log2(n) / 2 times in all, on average.
 
     :param evaluate: N, which must give the same value when it is asked again.
     :returns: what was reached, of all steps or of the last only.
