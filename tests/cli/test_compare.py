@@ -211,7 +211,7 @@ WRONG = {
     "--integrators tab3,": "no integrator named ''",
     "--integrators ddim,tab3,ddim": "integrators must name each one once, got 'ddim'",
     "--integrators rhork-rk4 --nfe 2,3": "no integrator can make any of these budgets",
-    "--integrators dopri5": "chooses its number of evaluations itself",
+    "--integrators dopri5": "keeps no number of evaluations",
     "--integrators tab3,tab3:clock=time": "has no clock 'time'",
     "--grid ddim-linear": "domain must start and end at whole numbers",
     "--seeds 5-2": "rise",

@@ -205,7 +205,7 @@ WRONG = {
     "--integrators krogstad,krogstadt": "no integrator named 'krogstadt'; near it: krogstad",
     "--integrators sddim": "integrator must not add noise",
     "--integrators rhork-rk4": "choose another by clock=",
-    "--integrators exprb32": "keeps neither a budget nor tolerances",
+    "--integrators exprb32": "makes one step on each interval of a grid",
     "--integrators krogstad --nfe 2,3": "no integrator can make any of these budgets: nfe must be at least 4",
     "--grid rho7": "has no clock 'rho'",
 }
