@@ -1,11 +1,13 @@
-"""A batch of the Kuramoto-Sivashinsky equation beside exponax, which compiles its steps by jax."""
+"""A batch of the Kuramoto-Sivashinsky equation beside exponax, which compiles its steps by jax.
 
-import io
+exponax runs under an interpreter of its own, which solves when it is asked to, so that the two sides take turns.
+"""
+
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,10 @@ METHODS: Final = ("etdrk4", "krogstad")
 _SCRIPT: Final = Path(__file__).with_name("exponax_side.py")
 
 
+class UnavailableError(Exception):
+    """exponax cannot run."""
+
+
 def batch_of(problem: KuramotoSivashinsky, count: int) -> Tensor:
     """Coefficients of the initial state, moved along x by a different part of the period for each sample."""
     y = problem.basis.points * (2 * torch.pi / problem.length)
@@ -32,48 +38,94 @@ def batch_of(problem: KuramotoSivashinsky, count: int) -> Tensor:
     return problem.basis.to_coefficients((y + shifts).cos() * (1 + (y + shifts).sin()))
 
 
-def theirs(problem: KuramotoSivashinsky, x0: Tensor, steps: int, repeats: int, python: str) -> dict[str, Any]:
-    """What :mod:`exponax_side` measures under another interpreter; or why it could not run."""
-    text = io.StringIO()
-    np.savetxt(text, problem.values(x0).numpy(), fmt="%.17g")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "values.txt"
-        numbers = (problem.size, len(x0), steps, problem.domain[1], repeats)
-        command = [python, str(_SCRIPT), *map(str, numbers), str(file)]
+class Other:
+    """The process of :mod:`exponax_side`, once it has compiled.
+
+    :param folder: where values are exchanged.
+    :raises UnavailableError: if it could not start.
+    """
+
+    def __init__(self, problem: KuramotoSivashinsky, x0: Tensor, steps: int, python: str, folder: Path) -> None:
+        self._end = folder / "end.txt"
+        start, errors = folder / "start.txt", folder / "errors.txt"
+        np.savetxt(start, problem.values(x0).numpy(), fmt="%.17g")
+        numbers = (problem.size, steps, problem.domain[1], start, self._end)
+        with errors.open("w") as file:
+            try:
+                self._process = subprocess.Popen(
+                    [python, str(_SCRIPT), *map(str, numbers)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=file,
+                    text=True,
+                )
+            except OSError as error:
+                raise UnavailableError(str(error)) from None
         try:
-            found = subprocess.run(command, input=text.getvalue(), capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            message = getattr(error, "stderr", "") or str(error)
-            return {"skipped": message.strip().splitlines()[-1]}
-        values = torch.from_numpy(np.loadtxt(file).reshape(len(x0), -1))
-    return {**json.loads(found.stdout.splitlines()[-1]), "state": problem.basis.to_coefficients(values)}
+            self.about: dict[str, Any] = json.loads(self._answer())
+        except UnavailableError:
+            self.end()
+            raise UnavailableError((errors.read_text().strip() or "no message").splitlines()[-1]) from None
+
+    def solve(self) -> None:
+        """One solve, from asking for it to hearing that it is done."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self._answer()
+
+    def end(self) -> None:
+        """Let the process finish."""
+        self._process.communicate()
+
+    def values(self) -> Tensor:
+        """What it found, after its end."""
+        return torch.from_numpy(np.loadtxt(self._end, ndmin=2))
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise UnavailableError("it ended without an answer")
+        return line
 
 
 def measured(
     repeats: int, python: str = sys.executable, size: int = 512, batch: int = BATCH, steps: int = STEPS
 ) -> dict[str, Any]:
-    """Seconds of both sides, the ratios, and by how much their results differ."""
+    """Seconds of both sides, which take turns, their ratios, and by how much their results differ."""
     problem = KuramotoSivashinsky(size=size)
     ode, x0, times = problem.ode, batch_of(problem, batch), ks.grid(problem, steps)
-    other = theirs(problem, x0, steps, repeats, python)
-    spent = medians({name: lambda name=name: deis.solve(ode, x0, times, name) for name in METHODS}, repeats)  # type: ignore[misc]
+    runs: dict[str, Callable[[], object]] = {
+        name: lambda name=name: deis.solve(ode, x0, times, name)  # type: ignore[misc]
+        for name in METHODS
+    }
     record: dict[str, Any] = {"size": size, "batch": batch, "steps": steps, "promised ratio": PROMISED}
-    record["deis"] = spent
-    state = other.pop("state", None)
-    record["exponax"] = other
-    if state is not None:
-        record["ratios"] = {name: value / other["seconds"] for name, value in spent.items()}
-        record["difference"] = ks.difference(problem, state, deis.solve(ode, x0, times, "etdrk4").x)
-    return record
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            other = Other(problem, x0, steps, python, Path(folder))
+        except UnavailableError as error:
+            return {**record, "seconds": medians(runs, repeats), "skipped": str(error)}
+        spent = medians({**runs, "exponax": other.solve}, repeats)
+        other.end()
+        state = problem.basis.to_coefficients(other.values())
+    return {
+        **record,
+        **other.about,
+        "seconds": spent,
+        "ratios": {name: spent[name] / spent["exponax"] for name in METHODS},
+        "difference": ks.difference(problem, state, deis.solve(ode, x0, times, "etdrk4").x),
+    }
 
 
 def lines(record: Mapping[str, Any]) -> list[str]:
     """A short table."""
-    mine = ", ".join(f"{name} {value:.3g} s" for name, value in record["deis"].items())
-    found = [f"batch of {record['batch']}, size {record['size']}, {record['steps']} steps: {mine}"]
-    other = record["exponax"]
-    if "skipped" in other:
-        return [*found, f"exponax could not run: {other['skipped']}"]
+    spent = ", ".join(f"{name} {value:.3g} s" for name, value in record["seconds"].items())
+    found = [f"batch of {record['batch']}, size {record['size']}, {record['steps']} steps: {spent}"]
+    if "skipped" in record:
+        return [*found, f"exponax could not run: {record['skipped']}"]
     ratios = ", ".join(f"{name} {value:.3g}" for name, value in record["ratios"].items())
-    spent = f"exponax {other['seconds']:.3g} s after {other['compilation']:.3g} s of compilation"
-    return [*found, f"{spent}; ratios {ratios}; difference {record['difference']:.1e}"]
+    return [
+        *found,
+        f"ratios {ratios}; compilation {record['compilation']:.3g} s; difference {record['difference']:.1e}",
+    ]

@@ -1,14 +1,14 @@
 """The Kuramoto-Sivashinsky equation by exponax, which may be installed in another environment.
 
-    python exponax_side.py SIZE BATCH STEPS TIME REPEATS FILE
+    python exponax_side.py SIZE STEPS TIME START END
 
-Reads values at the points from stdin as text, one sample a line; writes those at the end to FILE, and prints what it
-took as JSON. It needs jax, exponax and numpy, and nothing of this project.
+Reads values at the points from the file START, one sample a line, and compiles; says so by a line of JSON. Then it
+solves once for each line on stdin, answering by a line each, and in the end writes the values to the file END. It needs
+jax, exponax and numpy, and nothing of this project.
 """
 
 import json
 import os
-import statistics
 import sys
 import time
 
@@ -35,7 +35,7 @@ def rolled_out(size: int, steps: int, end: float):  # type: ignore[no-untyped-de
 
 
 def main() -> None:
-    """Measure and print."""
+    """Solve on demand."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -44,20 +44,16 @@ def main() -> None:
 
     if hasattr(os, "sched_setaffinity"):  # the only way to one thread that jax heeds
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    size, batch, steps = map(int, sys.argv[1:4])
-    end, repeats, file = float(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
-    u = jax.numpy.asarray(np.loadtxt(sys.stdin).reshape(batch, 1, size))
+    size, steps, end, start_file, end_file = *map(int, sys.argv[1:3]), float(sys.argv[3]), *sys.argv[4:]
+    u = jax.numpy.asarray(np.loadtxt(start_file, ndmin=2)[:, None])
     began = time.perf_counter()
     run = rolled_out(size, steps, end).lower(u).compile()
     compiled = time.perf_counter() - began
-    spent = []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
+    print(json.dumps({"compilation": compiled, "jax": jax.__version__, "exponax": exponax.__version__}), flush=True)
+    for _ in sys.stdin:
         values = run(u).block_until_ready()
-        spent.append(time.perf_counter() - began)
-    np.savetxt(file, np.asarray(values).reshape(batch, size), fmt="%.17g")
-    record = {"seconds": statistics.median(spent[1:]), "compilation": compiled}
-    print(json.dumps({**record, "jax": jax.__version__, "exponax": exponax.__version__}))
+        print("done", flush=True)
+    np.savetxt(end_file, np.asarray(values)[:, 0], fmt="%.17g")
 
 
 if __name__ == "__main__":
