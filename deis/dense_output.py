@@ -25,10 +25,6 @@ _TOGETHER = 32  # times whose weights are in memory at once
 _ROUNDING = 1e-9  # of the span: how far outside a time may lie
 
 
-def _same(z: Tensor) -> Tensor:
-    return z
-
-
 def _grid(times: Any) -> tuple[float, ...]:
     return TimeGrid(times).times
 
@@ -41,35 +37,25 @@ def _as_many(instance: Any, attribute: Any, states: Sequence[Tensor]) -> None:
 class _Values:
     """N on the way: known at some states of a grid, else evaluated; what is evaluated at the grid is kept."""
 
-    def __init__(self, ode: SemilinearODE, times: tuple[float, ...], known: Mapping[int, Tensor]) -> None:
+    def __init__(self, ode: SemilinearODE, known: Mapping[int, Tensor]) -> None:
         self.evaluate = Evaluator(ode)
-        self._number = {time: i for i, time in enumerate(times)}
         self._known = dict(known)
 
-    def __call__(self, t: float, x: Tensor) -> Tensor:
-        """N at the grid's own state, where ``t`` is a time of the grid."""
-        number = self._number.get(t)
-        if number is None or number not in self._known:
-            value = self.evaluate(Ask(number or 0, t, x))
-            self.evaluate.check(value, x)
-            if number is None:
-                return value
-            self._known[number] = value
+    def anywhere(self, t: float, x: Tensor) -> Tensor:
+        """N at any state."""
+        value = self.evaluate(Ask(0, t, x))
+        self.evaluate.check(value, x)
+        return value
+
+    def on_grid(self, number: int, t: float, x: Tensor) -> Tensor:
+        """N at a state of the grid."""
+        if number not in self._known:
+            self._known[number] = self.anywhere(t, x)
         return self._known[number]
 
 
-@attrs.frozen(eq=False)
-class _Piece:
-    """The equation over one interval: where it starts, N at the nodes, and the state that a point stands for."""
-
-    ode: SemilinearODE
-    start: Tensor
-    values: Sequence[Tensor]
-    state: Callable[[Tensor], Tensor] = _same
-
-
 def _values(self: "DenseOutput") -> _Values:
-    return _Values(self.ode, self.times, self.known)
+    return _Values(self.ode, self.known)
 
 
 @attrs.frozen(eq=False)
@@ -167,7 +153,7 @@ class DenseOutput:
     def _free(self, t: Tensor, n: Tensor) -> Iterator[Tensor]:
         """What the polynomial through N gives at times in the intervals ``n``, from the states at their starts."""
         pieces = {i: self._piece(i) for i in set(n.tolist())}
-        ode = pieces[int(n[0])].ode
+        ode = pieces[int(n[0])][0].ode
         with on_host():
             grid = torch.tensor(self.times, dtype=torch.float64)
             nodes = torch.stack([grid[self._nodes(i)] for i in n.tolist()])
@@ -176,34 +162,30 @@ class DenseOutput:
             raise ArgumentError("states", "must be complex, because the ODE is", self.states[0].dtype)
         add = moving(ode.combine)
         for i, *coefficients in zip(n.tolist(), psi, *weights.unbind(1), strict=True):
-            piece = pieces[i]
-            yield piece.state(add([as_number(c) for c in coefficients], [piece.start, *piece.values]))
+            frame, values = pieces[i]
+            yield frame.state(add([as_number(c) for c in coefficients], [frame.start, *values]))
 
     def _nodes(self, n: int) -> slice:
         """The grid points around an interval."""
         first = max(0, min(n - 1, len(self.times) - _POINTS))
         return slice(first, first + _POINTS)
 
-    def _piece(self, n: int) -> _Piece:
-        around = range(len(self.times))[self._nodes(n)]
+    def _piece(self, n: int) -> tuple[Frame, list[Tensor]]:
+        """The coordinates in an interval, and N there at the nodes."""
         start = _wide(self.states[n])
-        if self.linearise is None:
-            return _Piece(self.ode, start, [self._nonlinearity(self.times[j], _wide(self.states[j])) for j in around])
-        begin = self.times[n]
-        frame = self.linearise(self.ode, self._nonlinearity, begin, self.times[n + 1], start)
-        points = [(self.times[j], _point(frame, self.times[j] - begin, _wide(self.states[j]))) for j in around]
-        return _Piece(frame.ode, frame.start, [frame.evaluate(*point) for point in points], frame.state)
+        frame = Frame(self.ode, self._anywhere, start)
+        if self.linearise is not None:
+            frame = self.linearise(self.ode, self._anywhere, self.times[n], self.times[n + 1], start)
+        values = []
+        for i in range(len(self.times))[self._nodes(n)]:
+            t, x = self.times[i], self.states[i]
+            values.append(frame.rest(t, _wide(x), _wide(self._values.on_grid(i, t, x))))
+        return frame, values
 
-    def _nonlinearity(self, t: float, x: Tensor) -> Tensor:
+    def _anywhere(self, t: float, x: Tensor) -> Tensor:
         """N in the precision in which states are accumulated."""
-        return _wide(self._values(t, x.to(self.states[0].dtype)))
+        return _wide(self._values.anywhere(t, x.to(self.states[0].dtype)))
 
 
 def _wide(x: Tensor) -> Tensor:
     return x.to(accumulation_dtype(x.dtype))
-
-
-def _point(frame: Frame, later: float, x: Tensor) -> Tensor:
-    """The point of a linearised ODE that stands for a state: real vectors, with an entry for time."""
-    vectors = (torch.view_as_real(x) if x.is_complex() else x).reshape(-1, frame.start.shape[-1] - 1)
-    return torch.nn.functional.pad(vectors, (0, 1), value=later)

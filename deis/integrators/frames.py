@@ -25,28 +25,46 @@ def _same(z: Tensor) -> Tensor:
     return z
 
 
+def _at(t: float, x: Tensor) -> Tensor:
+    return x
+
+
+def _given(t: float, x: Tensor, value: Tensor) -> Tensor:
+    return value
+
+
 @attrs.frozen(eq=False)
 class Frame:
-    """An ODE with its N, and the point from which a step is made."""
+    """Coordinates in which a step is made: an ODE for points that stand for states."""
 
     ode: SemilinearODE
     evaluate: Evaluate
+    """N of the equation, at a state."""
     start: Tensor
-    """The point."""
+    """The point from which a step is made."""
     first: Tensor | None = None
-    """N at the point, if it is known."""
+    """N of ``ode`` at that point, if it is known."""
     state: Callable[[Tensor], Tensor] = _same
     """The state that a point stands for."""
+    point: Callable[[float, Tensor], Tensor] = _at
+    """The point that stands for a state at a time."""
+    rest: Callable[[float, Tensor, Tensor], Tensor] = _given
+    """N of ``ode`` where the state at a time and N of the equation there are known."""
+
+    def nonlinearity(self, t: float, z: Tensor) -> Tensor:
+        """N of ``ode`` at a point."""
+        x = self.state(z)
+        return self.rest(t, x, self.evaluate(t, x))
 
     def combine(self, row: Row, values: tuple[Tensor, ...]) -> Tensor:
         """The point, or the difference of points, that ``row`` stands for."""
         return combine(moving(self.ode.combine), row, self.start, values)
 
     def values(self, step: Step, history: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
-        """N at the stages of ``step``, then the history."""
-        values: tuple[Tensor, ...] = (self.evaluate(step.start, self.start) if self.first is None else self.first,)
+        """N of ``ode`` at the stages of ``step``, then the history."""
+        values: tuple[Tensor, ...] = (self.nonlinearity(step.start, self.start) if self.first is None else self.first,)
         for stage in step.stages[1:]:
-            values = (*values, self.evaluate(stage.time, self.combine(stage.row, values + history)))
+            values = (*values, self.nonlinearity(stage.time, self.combine(stage.row, values + history)))
         return values + history
 
 
@@ -116,16 +134,14 @@ class Linearisation:
             drift = self._drift(value)
             whole = self._matrix_free(drift)
 
-        def jacobian(z: Tensor) -> Tensor:
-            return whole.linear_action(self.time, z)
+        def point(t: float, x: Tensor) -> Tensor:
+            return _joined(self.systems.vectors(x), t - self.time)
 
-        def remainder(t: float, z: Tensor) -> Tensor:
-            state = self._state(z)
-            return _joined(self._slope(t, state, self.evaluate(t, state)), 1.0) - jacobian(z)
+        def rest(t: float, x: Tensor, value: Tensor) -> Tensor:
+            return _joined(self._slope(t, x, value), 1.0) - whole.linear_action(self.time, point(t, x))
 
-        start = _joined(self.systems.vectors(self.x), 0.0)
-        first = _joined(self._slope(self.time, self.x, value), 1.0) - jacobian(start)
-        return Frame(whole, remainder, start, first, self._state)
+        first = rest(self.time, self.x, value)
+        return Frame(whole, self.evaluate, point(self.time, self.x), first, self._state, point, rest)
 
     def _slope(self, t: float, x: Tensor, value: Tensor) -> Tensor:
         return self.systems.vectors(self.ode.rate(t)(x, value))
