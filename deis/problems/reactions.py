@@ -162,6 +162,8 @@ def _sum_of(weights: Sequence[int], species: Sequence[str]) -> str:
 
 
 def _reactions(value: Any) -> tuple[Reaction, ...]:
+    if isinstance(value, tuple) and value and all(isinstance(each, Reaction) for each in value):
+        return value  # of a network that is copied
     if not isinstance(value, Mapping) or not value:
         raise ArgumentError("reactions", "must be a mapping from reactions to rates", value)
     return tuple(Reaction.parse(text, rate) for text, rate in value.items())
