@@ -85,7 +85,7 @@ from deis.integrators import (
 )
 from deis.interop.th_deis import VPSDE, DiscreteVPSDE, get_cos_alpha_fns, get_linear_alpha_fns, get_sampler
 from deis.ivp import IVPSolution, Linear, block_diagonal, dense, diagonal, matrix_free, odeint, solve_ivp
-from deis.loop import Ask, Reached, drive, march
+from deis.loop import Reached, march
 from deis.odes import (
     BlockDiagonalODE,
     Chebyshev,
@@ -150,7 +150,6 @@ __all__ = [
     "AnalyticDDIM",
     "Ancestral",
     "ArgumentError",
-    "Ask",
     "Bernoulli",
     "BlackBox",
     "BlockDiagonalODE",
@@ -255,7 +254,6 @@ __all__ = [
     "dense",
     "diagonal",
     "divergence",
-    "drive",
     "encode",
     "get_cos_alpha_fns",
     "get_linear_alpha_fns",

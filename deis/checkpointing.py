@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from deis.integrators.combine import Combine
 from deis.integrators.plan import Plan
-from deis.loop import Ask, Carried, Noise, Reached, accumulation_dtype, advance
+from deis.loop import Carried, Evaluate, Noise, Reached, accumulation_dtype, advance, narrow
 
 Result = tuple[Carried, tuple[Reached, ...]]
 
@@ -17,7 +17,7 @@ def recomputed(
     plan: Plan,
     add: Combine,
     x: Tensor,
-    evaluate: Callable[[Ask], Tensor],
+    evaluate: Evaluate,
     noise: Noise | None = None,
     *,
     keep_states: bool = False,
@@ -31,19 +31,15 @@ def recomputed(
     :param evaluate: N, which must give the same value when it is asked again.
     :returns: what was reached, of all steps or of the last only.
     """
-    kept, dtype = plan.history, x.dtype
+    kept, dtype = plan.history, narrow(x.dtype)
 
     def one(n: int, result: Result) -> Result:
         carried, reached = result
-        step = advance(n, plan.steps[n], add, carried, kept, dtype, noise)
+        step = advance(n, plan.steps[n], add, carried, kept, dtype, evaluate, noise)
         try:
-            event = next(step)
             while True:
-                if isinstance(event, Ask):
-                    event = step.send(evaluate(event))
-                else:
-                    reached = (*reached, event) if keep_states else (event,)
-                    event = next(step)
+                event = next(step)
+                reached = (*reached, event) if keep_states else (event,)
         except StopIteration as end:
             return end.value, reached
 
@@ -53,7 +49,7 @@ def recomputed(
         middle = (start + end) // 2
         return several(middle, end, _checkpoint(partial(several, start, middle), *result, keep_states))
 
-    return several(0, len(plan.steps), (Carried(x.to(accumulation_dtype(dtype))), ()))[1]
+    return several(0, len(plan.steps), (Carried(x.to(accumulation_dtype(x.dtype))), ()))[1]
 
 
 def _checkpoint(run: Callable[[Result], Result], carried: Carried, reached: tuple[Reached, ...], keep: bool) -> Result:

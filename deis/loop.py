@@ -1,4 +1,4 @@
-"""The one loop. It knows numbers and asks for N; whoever drives it brings the network."""
+"""The one loop. It knows numbers, and asks for N; whoever runs it brings the network."""
 
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
@@ -12,23 +12,16 @@ from deis.integrators.plan import Draw, Plan, Row, Span, Step
 Noise = Callable[[Draw, Tensor], Tensor]
 
 
-class Ask(NamedTuple):
-    """The loop wants N at ``point`` and ``time``: send it the value."""
-
-    step: int
-    time: float
-    point: Tensor
-
-
 class Reached(NamedTuple):
-    """The loop has reached ``state`` at ``time``, after ``step`` steps: no answer is wanted."""
+    """The loop has reached ``state`` at ``time``, after ``step`` steps."""
 
     step: int
     time: float
     state: Tensor
 
 
-Loop = Generator[Ask | Reached, Tensor | None, None]
+Evaluate = Callable[[int, float, Tensor], Tensor]
+"""N of the number of the step, from 0, the time and the point."""
 
 
 class _Known(NamedTuple):
@@ -65,64 +58,65 @@ class Carried(NamedTuple):
         return (self.x, known.state, *self.history, *known.values, *known.noise), rebuilt
 
 
-Advance = Generator[Ask | Reached, Tensor | None, Carried]
-
-
-def march(plan: Plan, add: Combine, x: Tensor, noise: Noise | None = None) -> Loop:
-    """Run ``plan`` from the state ``x``.
+def march(plan: Plan, add: Combine, x: Tensor, evaluate: Evaluate, noise: Noise | None = None) -> Iterator[Reached]:
+    """Run ``plan`` from the state ``x``; what it reaches comes as soon as it is known.
 
     Nothing here looks at a tensor's content, so that no device is waited for; kept are the history, the state, the
     next state and, with a corrector, one more value, the state before and its noise. Half precision states are
     accumulated in float32, points are handed out in the precision of ``x``.
 
     :param add: sum of coefficients times states, as :meth:`SemilinearODE.combine`.
+    :param evaluate: N.
     :param noise: standard normal values for (draw, state), for plans that add noise.
     """
-    kept, dtype = plan.history, x.dtype
-    held = [Carried(x.to(accumulation_dtype(dtype)))]  # a list, so that a step can let go of what it replaces
+    kept, dtype = plan.history, narrow(x.dtype)
+    held = [Carried(x.to(accumulation_dtype(x.dtype)))]  # a list, so that a step can let go of what it replaces
     del x
     for n, step in enumerate(plan.steps):
-        held.append((yield from advance(n, step, add, held.pop(), kept, dtype, noise)))
+        held.append((yield from advance(n, step, add, held.pop(), kept, dtype, evaluate, noise)))
 
 
 def advance(
-    n: int, step: Step, add: Combine, carried: Carried, kept: int, dtype: torch.dtype, noise: Noise | None = None
-) -> Advance:
+    n: int,
+    step: Step,
+    add: Combine,
+    carried: Carried,
+    kept: int,
+    dtype: torch.dtype | None,
+    evaluate: Evaluate,
+    noise: Noise | None = None,
+) -> Generator[Reached, None, Carried]:
     """One step of a plan, the ``n``-th.
 
     :param kept: how many values of N later steps read.
-    :param dtype: precision of the points and states that are handed out.
+    :param dtype: precision of the points and states that are handed out, if it is not that in which they accumulate.
     :returns: what the next step needs.
     """
     x, history, pending, draws = carried
     del carried
-    values: tuple[Tensor, ...] = ()
-    drawn = _drawn(noise, step.draws, draws, x)
-    for stage in step.stages:
-        point = combine(add, stage.row, x, values + history, drawn)
-        value = yield Ask(n, stage.time, point.to(dtype))
-        assert value is not None, "the driver answers every Ask"
+    known = list(history)  # before it, the values of this step
+    drawn = _drawn(noise, step.draws, draws, x) if step.draws else ()
+    for i, stage in enumerate(step.stages):
+        point = combine(add, stage.row, x, known, drawn)
+        value = evaluate(n, stage.time, point if dtype is None else point.to(dtype))
         if pending is not None:
             row, before = pending
             pending = None
             x = combine(add, row, before.state, (value, *before.values), before.noise)
             del before
-            yield Reached(n, step.start, x.to(dtype))
-        values = (*values, value)
+            yield Reached(n, step.start, x if dtype is None else x.to(dtype))
+        known.insert(i, value)
         del point, value  # what is not needed any more is let go at once
-    known = values + history
     following = combine(add, step.advance, x, known, drawn)
     if step.correct is not None:
-        pending = step.correct, _Known(x, known, drawn)
+        pending = step.correct, _Known(x, tuple(known), drawn)
     else:
-        yield Reached(n + 1, step.end, following.to(dtype))
-    return Carried(following, (values[0], *history)[:kept], pending, draws + len(drawn))
+        yield Reached(n + 1, step.end, following if dtype is None else following.to(dtype))
+    return Carried(following, (known[0], *history)[:kept], pending, draws + len(drawn))
 
 
 def _drawn(noise: Noise | None, spans: tuple[Span | None, ...], number: int, x: Tensor) -> tuple[Tensor, ...]:
     """The noise of a step whose first draw is the plan's ``number``-th."""
-    if not spans:
-        return ()
     assert noise is not None, "a plan that adds noise needs a source of it"
     return tuple(noise(Draw(number + i, span), x) for i, span in enumerate(spans))
 
@@ -132,15 +126,6 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
-def drive(loop: Loop, evaluate: Callable[[Ask], Tensor]) -> Iterator[Reached]:
-    """Answer every :class:`Ask` by ``evaluate`` and pass on every :class:`Reached`."""
-    try:
-        event = next(loop)
-        while True:
-            if isinstance(event, Ask):
-                event = loop.send(evaluate(event))
-            else:
-                yield event
-                event = next(loop)
-    except StopIteration:
-        return
+def narrow(dtype: torch.dtype) -> torch.dtype | None:
+    """``dtype`` if states are accumulated in another one, else None."""
+    return None if accumulation_dtype(dtype) == dtype else dtype

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from deis.checkpointing import recomputed
-from deis.errors import ArgumentError, CapabilityError, DeisError, NetworkError, NonFiniteError
+from deis.errors import ArgumentError, CapabilityError, DeisError
+from deis.evaluator import Evaluator, WideEvaluator, check_result, looking
 from deis.grids import TimeGrid, Times, as_times
 from deis.integrators.base import BlackBox, Integrator, Stepping, Steps, as_integrator
 from deis.integrators.plan import Plan
-from deis.loop import Ask, Noise, Reached, accumulation_dtype, drive, march
+from deis.loop import Noise, Reached, accumulation_dtype, march
 from deis.numerics.host import on_host
 from deis.odes.base import Coefficient, SemilinearODE
 from deis.version import __version__
@@ -44,53 +45,6 @@ class Solution:
     """Steps whose error an adaptive method found too large; their evaluations count in ``nfe``."""
     diagnosis: str = ""
     """Why an adaptive method ended early, which it does on request only; empty if it did not."""
-
-
-class Evaluator:
-    """N of one solve: counted, timed, and its answers checked without waiting for a device."""
-
-    def __init__(self, ode: SemilinearODE) -> None:
-        self._ode = ode
-        self.seconds = 0.0
-        self._asked: list[tuple[int, float]] = []
-        self._sums: list[Tensor] = []
-
-    @property
-    def nfe(self) -> int:
-        """Evaluations so far."""
-        return len(self._sums)
-
-    def __call__(self, ask: Ask) -> Tensor:
-        began = time.perf_counter()
-        value = self._ode.nonlinearity(ask.time, ask.point)
-        self.seconds += time.perf_counter() - began
-        point = ask.point
-        if not isinstance(value, Tensor) or value.shape != point.shape or value.dtype != point.dtype:
-            got = f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise NetworkError(
-                f"the nonlinearity must return {point.dtype} of shape {tuple(point.shape)}, "
-                f"as its state is, got {got} (evaluation {self.nfe + 1}, step {ask.step + 1}, t = {ask.time:g})"
-            )
-        self._asked.append((ask.step, ask.time))
-        # a finite sum has finite entries; it is the cheapest such test, and half precision would overflow in it
-        entries = value.detach() if value.requires_grad else value
-        self._sums.append(entries.sum(dtype=accumulation_dtype(entries.dtype)))
-        return value
-
-    def check(self, x: Tensor, x0: Tensor) -> None:
-        """Refuse a result that is not finite, naming where the first such value came up."""
-        if bool(torch.isfinite(x).all()):
-            return
-        if not bool(torch.isfinite(x0).all()):
-            raise NonFiniteError("x0 holds NaN or Inf")
-        for number, ((step, when), total) in enumerate(zip(self._asked, self._sums, strict=True), start=1):
-            total = torch.func.debug_unwrap(total, recurse=True)  # of an evaluation that was differentiated
-            if not bool(torch.isfinite(total)):
-                kind, doubt = ("NaN", "") if bool(torch.isnan(total)) else ("Inf", ", or values whose sum overflows")
-                raise NonFiniteError(
-                    f"the nonlinearity returned {kind} at evaluation {number}, in step {step + 1}, t = {when:g}{doubt}"
-                )
-        raise NonFiniteError("the state overflowed although every value of the nonlinearity was finite")
 
 
 def solve(
@@ -138,14 +92,14 @@ def solve(
     evaluate = Evaluator(form)
     states = {grid.times[0]: x0}
     last = x0
-    run = drive(march(plan, form.combine, x0, noise), evaluate)
+    run = march(plan, form.combine, x0, evaluate, noise)
     if checkpoint:
         run = iter(recomputed(plan, form.combine, x0, evaluate, noise, keep_states=keep_states))
     for reached in run:
         last = reached.state
         if keep_states:
             states[reached.time] = last  # the newest at a time, where a step of no length follows
-    evaluate.check(last, x0)
+    check_result(last, x0, looking(form, plan, x0, noise))
     kept = list(states.values()) if keep_states else None
     return _solution(last, grid.times, kept, evaluate, len(plan.steps), began, plan)
 
@@ -170,7 +124,7 @@ def iterate(
         steps = enumerate(stepping(ode, x0, as_grid(ode, times), method)[1], start=1)
         return (Reached(number, time, x.to(x0.dtype)) for number, (time, x) in steps)
     form, plan = prepare(ode, x0, times if isinstance(times, Tensor) else as_grid(ode, times), method, noise)
-    return drive(march(plan, form.combine, x0, noise), Evaluator(form))
+    return march(plan, form.combine, x0, Evaluator(form), noise)
 
 
 def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) -> Plan:
@@ -251,33 +205,15 @@ def _black_box(
     form, evaluate, nonlinearity = _without_plan(ode, x0, grid, method)
     found = method.integrate(form, nonlinearity, x0.to(accumulation_dtype(x0.dtype)), grid.tensor())
     states = [x.to(x0.dtype) for x in found.states]
-    evaluate.check(states[-1], x0)
+    check_result(states[-1], x0)
     steps = len(found.times) - 1 if found.accepted is None else found.accepted
     whole = _solution(states[-1], found.times, states if keep_states else None, evaluate, steps, began, None)
     return attrs.evolve(whole, rejected=found.rejected, diagnosis=found.diagnosis)
 
 
-@attrs.frozen(eq=False)
-class _Wide:
-    """N in the precision in which the state is accumulated, checked at each evaluation."""
-
-    evaluator: Evaluator
-    x0: Tensor
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The precision in which N is evaluated."""
-        return self.x0.dtype
-
-    def __call__(self, t: float, x: Tensor) -> Tensor:
-        value = self.evaluator(Ask(self.evaluator.nfe, t, x.to(self.dtype)))
-        self.evaluator.check(value, self.x0)  # an adaptive method waits for the device at each step anyway
-        return value.to(accumulation_dtype(self.dtype))
-
-
 def _without_plan(
     ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: BlackBox
-) -> tuple[SemilinearODE, Evaluator, _Wide]:
+) -> tuple[SemilinearODE, Evaluator, WideEvaluator]:
     """The form of the ODE for a method without a plan, checked against the state, and its N in the wide precision."""
     start = grid.tensor()[0]
     probe = ode.transition(start, start)
@@ -285,8 +221,9 @@ def _without_plan(
     if probe.dim():
         _check_shape(ode, probe.shape, x0.shape)
     form = method.form_of(ode)
-    evaluate = Evaluator(form)
-    return form, evaluate, _Wide(evaluate, x0)
+    # a method without a plan waits for the device at each step anyway
+    evaluate = Evaluator(form, looks=True)
+    return form, evaluate, WideEvaluator(evaluate, x0.dtype)
 
 
 def stepping(ode: SemilinearODE, x0: Tensor, grid: TimeGrid, method: Stepping) -> tuple[Evaluator, Steps]:

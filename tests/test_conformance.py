@@ -114,8 +114,8 @@ class TestScheduleByTwoFormulas(NoiseScheduleConformance):
         return Trigonometric()
 
 
-# The suite measures over lengths like 1 / |L|, which the rounding of times near the end of the domain would hide at rates
-# of 3e6 and 1e13. L is constant: the first part of the domain holds as much of it.
+# The suite measures over lengths like 1 / |L|, which the rounding of times near the end of the domain would hide at
+# rates of 3e6 and 1e13. L is constant: the first part of the domain holds as much of it.
 FIRST_PARTS = {"van-der-pol": (0.0, 1e-5), "reaction-network": (0.0, 1e-11)}
 
 

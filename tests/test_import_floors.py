@@ -14,7 +14,7 @@ FLOORS = [
     {"odes"},
     {"grids", "problems"},
     {"integrators"},
-    {"checkpointing", "dense_output", "ivp", "loop", "solve"},
+    {"checkpointing", "dense_output", "evaluator", "ivp", "loop", "solve"},
     {"analysis"},
 ]
 BELOW_ANALYSIS = set().union(*FLOORS[:-1])

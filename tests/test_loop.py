@@ -8,9 +8,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from deis import DenseODE, DiagonalODE, Plan, PolynomialEIAB, RhoRungeKutta, Row, Stage, Step
 from deis.integrators.combine import combine
-from deis.loop import Ask, Reached, accumulation_dtype, drive, march
+from deis.loop import Reached, accumulation_dtype, march
 
 add = DiagonalODE(0.0, lambda t, x: x).combine
+
+
+def same_point(step, time, point):
+    """N(t, x) = x."""
+    return point
 
 
 def tensor(*values, dtype=torch.float64):
@@ -18,15 +23,15 @@ def tensor(*values, dtype=torch.float64):
 
 
 def run(plan, answers, x0=None, noise=None):
-    """Answer the k-th ask by the k-th number; returns what was asked and what was reached, as plain numbers."""
-    asked, reached, numbers = [], [], iter(answers)
-    loop = march(plan, add, tensor(1.0) if x0 is None else x0, noise)
+    """Answer the k-th question by the k-th number; returns what was asked and what was reached, as plain numbers."""
+    asked, numbers = [], iter(answers)
 
-    def evaluate(ask):
-        asked.append((ask.step, ask.time, *ask.point.tolist()))
-        return torch.full_like(ask.point, next(numbers))
+    def evaluate(step, time, point):
+        asked.append((step, time, *point.tolist()))
+        return torch.full_like(point, next(numbers))
 
-    reached = [(r.step, r.time, *r.state.tolist()) for r in drive(loop, evaluate)]
+    loop = march(plan, add, tensor(1.0) if x0 is None else x0, evaluate, noise)
+    reached = [(r.step, r.time, *r.state.tolist()) for r in loop]
     assert next(numbers, None) is None, "all answers are used"
     return asked, reached
 
@@ -140,8 +145,7 @@ def test_a_step_of_no_length_changes_the_state_where_it_is():
 def test_a_noise_scale_may_carry_a_gradient():
     scale = tensor(0.5)[0].requires_grad_()
     plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0], [scale]), draws=[None])])
-    loop = march(plan, add, tensor(1.0), lambda draw, x: torch.full_like(x, 3.0))
-    (reached,) = drive(loop, lambda ask: ask.point)
+    (reached,) = march(plan, add, tensor(1.0), same_point, lambda draw, x: torch.full_like(x, 3.0))
     (slope,) = torch.autograd.grad(reached.state.sum(), scale)
     assert slope == 3.0
 
@@ -155,8 +159,7 @@ def test_complex_coefficients():
 def test_tensor_coefficients_are_what_the_ode_says():
     matrix = tensor([0.0, 1.0], [2.0, 0.0])
     plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(matrix, [matrix]))])
-    loop = march(plan, DenseODE(matrix, lambda t, x: x).combine, tensor(1.0, 10.0))
-    (reached,) = drive(loop, lambda ask: ask.point)
+    (reached,) = march(plan, DenseODE(matrix, lambda t, x: x).combine, tensor(1.0, 10.0), same_point)
     assert reached.state.tolist() == [20.0, 4.0]
 
 
@@ -165,8 +168,12 @@ def test_half_precision_is_accumulated_in_single(dtype):
     assert accumulation_dtype(dtype) == torch.float32
     steps = [Step(n * 1.0, n + 1.0, [Stage(n * 1.0)], Row(1.0, [1 / 1000])) for n in range(1000)]
     asked = []
-    loop = march(Plan(steps), add, torch.ones(1, dtype=dtype))
-    *_, last = drive(loop, lambda ask: asked.append(ask.point.dtype) or torch.ones_like(ask.point))
+
+    def evaluate(step, time, point):
+        asked.append(point.dtype)
+        return torch.ones_like(point)
+
+    *_, last = march(Plan(steps), add, torch.ones(1, dtype=dtype), evaluate)
     assert set(asked) == {dtype}
     assert last.state.dtype == dtype
     assert float(last.state) == pytest.approx(2.0, abs=0.01)  # in bfloat16 itself 1 + 0.001 is 1
@@ -177,19 +184,38 @@ def test_other_precisions_are_kept(dtype):
     assert accumulation_dtype(dtype) == dtype
 
 
-def test_the_loop_can_be_driven_by_hand():
-    plan = Plan([Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0])), Step(1.0, 2.0, [Stage(1.0)], Row(1.0, [1.0]))])
-    loop = march(plan, add, tensor(1.0))
+def test_what_is_reached_comes_before_the_next_evaluation():
+    steps = [Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0])), Step(1.0, 2.0, [Stage(1.0)], Row(1.0, [1.0]))]
+    asked = []
+
+    def evaluate(step, time, point):
+        asked.append(time)
+        return torch.full_like(point, 2.0)
+
+    loop = march(Plan(steps), add, tensor(1.0), evaluate)
+    assert asked == []
     first = next(loop)
-    assert isinstance(first, Ask)
-    assert first[:2] == (0, 0.0)
-    reached = loop.send(tensor(2.0))
-    assert isinstance(reached, Reached)
-    assert reached.state.tolist() == [3.0]
-    assert isinstance(next(loop), Ask)
-    assert loop.send(tensor(4.0)).state.tolist() == [7.0]
+    assert isinstance(first, Reached)
+    assert (first.step, first.time, first.state.tolist(), asked) == (1, 1.0, [3.0], [0.0])
+    assert next(loop).state.tolist() == [5.0]
+    assert asked == [0.0, 1.0]
     with pytest.raises(StopIteration):
         next(loop)
+
+
+def test_a_corrected_state_comes_before_the_later_stages_of_the_next_step():
+    steps = [
+        Step(0.0, 1.0, [Stage(0.0)], Row(1.0, [1.0]), correct=Row(1.0, [1.0, 1.0])),
+        Step(1.0, 2.0, [Stage(1.0), Stage(1.5, Row(1.0, [1.0]))], Row(1.0, [1.0, 1.0])),
+    ]
+    asked = []
+
+    def evaluate(step, time, point):
+        asked.append(time)
+        return torch.ones_like(point)
+
+    assert next(march(Plan(steps), add, tensor(1.0), evaluate)) == (1, 1.0, tensor(3.0))
+    assert asked == [0.0, 1.0]
 
 
 def test_what_it_hands_out_is_never_changed_later():
@@ -197,12 +223,12 @@ def test_what_it_hands_out_is_never_changed_later():
     plan = PolynomialEIAB(steps=3, corrector=True).plan(ode, torch.linspace(0, 1, 8, dtype=torch.float64))
     kept = []
 
-    def evaluate(ask):
-        value = ask.point.sin()
-        kept.extend([(ask.point, ask.point.clone()), (value, value.clone())])
+    def evaluate(step, time, point):
+        value = point.sin()
+        kept.extend([(point, point.clone()), (value, value.clone())])
         return value
 
-    for reached in drive(march(plan, add, tensor(1.0, 2.0)), evaluate):
+    for reached in march(plan, add, tensor(1.0, 2.0), evaluate):
         kept.append((reached.state, reached.state.clone()))
     assert all(torch.equal(now, then) for now, then in kept)
 
@@ -239,16 +265,8 @@ def test_memory_is_the_history_the_stages_and_two_states(method, history, stages
     plan = method.plan(ode, torch.linspace(0, 1, 20, dtype=torch.float64))
     assert plan.history == history
     with Alive(97) as alive:
-        loop = march(plan, add, torch.ones(97, dtype=torch.float64) + 0.0)
-        event = next(loop)
-        while event is not None:
-            answer = event.point.clone() if isinstance(event, Ask) else None
-            event = None  # the driver keeps nothing
-            try:
-                event = loop.send(answer)
-            except StopIteration:
-                break
-            answer = None
+        for _ in march(plan, add, torch.ones(97, dtype=torch.float64) + 0.0, lambda step, time, point: point.clone()):
+            del _  # who follows the loop keeps nothing
     corrected = int(getattr(method, "corrector", False))
     # the values of this step and of the history, the state and the next state; a correction replaces a state from
     # the one before it, and needs the oldest value once more

@@ -362,7 +362,7 @@ def test_infinities_of_both_signs_are_found(x0):
 
 
 def test_states_that_overflow_are_not_blamed_on_the_network(x0):
-    with pytest.raises(NonFiniteError, match="the state overflowed although every value"):
+    with pytest.raises(NonFiniteError, match=r"the state overflowed although every value .*, in step 1, before t = 1$"):
         solve(DiagonalODE(80.0, lambda t, x: 0.1 * x), x0.float() * 1e10, [0.0, 1.0], "ddim")
 
 

@@ -21,11 +21,9 @@ def moving(add: Combine) -> Combine:
     return moved
 
 
-def combine(
-    add: Combine, row: Row, state: Tensor, values: tuple[Tensor, ...], noise: tuple[Tensor, ...] = ()
-) -> Tensor:
+def combine(add: Combine, row: Row, state: Tensor, values: Sequence[Tensor], noise: Sequence[Tensor] = ()) -> Tensor:
     """The linear combination that ``row`` stands for, by what adds coefficients times states."""
     if row is HERE:
         return state
-    states = (state, *values[: len(row.values)], *noise[: len(row.noise)])
-    return add(row.coefficients(), states)
+    states = (state, *values[: len(row.values)])
+    return add(row.coefficients(), (*states, *noise[: len(row.noise)]) if noise else states)

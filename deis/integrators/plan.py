@@ -64,10 +64,15 @@ class Row:
     state: Coefficient = attrs.field(converter=as_number)
     values: tuple[Coefficient, ...] = attrs.field(default=(), converter=_numbers)
     noise: tuple[Coefficient, ...] = attrs.field(default=(), converter=_numbers)
+    _all: tuple[Coefficient, ...] = attrs.field(init=False, repr=False)
+
+    @_all.default
+    def _joined(self) -> tuple[Coefficient, ...]:
+        return (self.state, *self.values, *self.noise)
 
     def coefficients(self) -> tuple[Coefficient, ...]:
         """All numbers of the row."""
-        return (self.state, *self.values, *self.noise)
+        return self._all
 
     def map(self, function: Callable[[Coefficient], Coefficient]) -> "Row":
         """The row with ``function`` applied to every coefficient."""
@@ -169,6 +174,7 @@ class Plan:
     steps: tuple[Step, ...] = attrs.field(converter=_steps, validator=_chained, repr=lambda steps: f"<{len(steps)}>")
     splitting: str = "N"
     provenance: Mapping[str, str] = attrs.field(factory=dict)
+    _cast: "dict[tuple[torch.dtype, torch.device], Plan]" = attrs.field(factory=dict, init=False, repr=False)
 
     @property
     def times(self) -> tuple[float, ...]:
@@ -241,15 +247,21 @@ class Plan:
     def to(self, dtype: torch.dtype, device: torch.device | str) -> "Plan":
         """The plan with diagonal and matrix coefficients in a state's precision and on its device.
 
-        Numbers stay numbers; complex coefficients stay complex.
+        Numbers stay numbers, complex coefficients complex. What was cast once is kept, unless it carries gradients.
         """
+        if not self.tensors():
+            return self
 
         def move(c: Coefficient) -> Coefficient:
             if not isinstance(c, Tensor) or c.dim() == 0:
                 return c
             return c.to(device, dtype.to_complex() if c.is_complex() else dtype)
 
-        return self.map(move) if self.tensors() else self
+        where = dtype, torch.device(device)
+        moved = self._cast.get(where) or self.map(move)
+        if not any(c.requires_grad for c in moved.tensors()):
+            self._cast[where] = moved
+        return moved
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Plan):

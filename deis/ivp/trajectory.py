@@ -7,13 +7,14 @@ import attrs
 from torch import Tensor
 
 from deis.dense_output import DenseOutput
+from deis.evaluator import Evaluator, check_result, looking
 from deis.grids import TimeGrid
 from deis.integrators.base import BlackBox, Integrator, Stepping
 from deis.ivp.events import Watch
 from deis.ivp.methods import linearisation
-from deis.loop import Ask, drive, march
+from deis.loop import Evaluate, march
 from deis.odes.base import SemilinearODE
-from deis.solve import Evaluator, prepare, solve, stepping
+from deis.solve import prepare, solve, stepping
 
 
 @attrs.frozen(eq=False)
@@ -44,9 +45,9 @@ def follow(
         return Trajectory(DenseOutput(ode, times, states, linearise=linearisation(method)), solution.nfe)
     form, plan = prepare(ode, y0, grid, method, None)
     evaluate, noted = Evaluator(form), _Noted(grid)
-    reached = drive(march(plan, form.combine, y0), lambda ask: noted.keep(ask, evaluate(ask)))
+    reached = march(plan, form.combine, y0, noted.by(evaluate))
     times, states = _watched(chain([(grid.times[0], y0)], ((r.time, r.state) for r in reached)), watch)
-    evaluate.check(states[-1], y0)
+    check_result(states[-1], y0, looking(form, plan, y0))
     return Trajectory(DenseOutput(form, times, states, noted.known(times, states)), evaluate.nfe)
 
 
@@ -65,7 +66,7 @@ def _step_by_step(ode: SemilinearODE, y0: Tensor, grid: TimeGrid, method: Steppi
             diagnosis = end.value.diagnosis
 
     times, states = _watched(steps(), watch)
-    evaluate.check(states[-1], y0)
+    check_result(states[-1], y0)
     return Trajectory(DenseOutput(ode, times, states, linearise=linearisation(method)), evaluate.nfe, diagnosis)
 
 
@@ -87,11 +88,16 @@ class _Noted:
         self._grid = frozenset(grid.times)
         self._noted: dict[float, tuple[Tensor, Tensor]] = {}
 
-    def keep(self, ask: Ask, value: Tensor) -> Tensor:
-        """Take note of a value, and pass it on."""
-        if ask.time in self._grid:
-            self._noted[ask.time] = ask.point, value
-        return value
+    def by(self, evaluate: Evaluate) -> Evaluate:
+        """N, of whose values note is taken."""
+
+        def noting(step: int, time: float, point: Tensor) -> Tensor:
+            value = evaluate(step, time, point)
+            if time in self._grid:
+                self._noted[time] = point, value
+            return value
+
+        return noting
 
     def known(self, times: Sequence[float], states: Sequence[Tensor]) -> dict[int, Tensor]:
         """N at those of the states, by their numbers, for which it was asked."""

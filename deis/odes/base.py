@@ -15,6 +15,8 @@ from deis.numerics.quadrature import panel_rule, uniform_edges
 
 Coefficient = float | complex | Tensor
 
+_NUMBERS = (float, complex, int)  # by them it is quicker to tell a number from a tensor than by Tensor
+
 _POINTS = 16
 _MOST_PANELS = 1024
 _AGREEMENT = 1e-13
@@ -167,15 +169,17 @@ class SemilinearODE(abc.ABC):
 
         The sum has the dtype and the shape of the first product.
         """
-        total = self.apply(coefficients[0], states[0])
-        for coefficient, state in zip(coefficients[1:], states[1:], strict=True):
-            if not isinstance(coefficient, Tensor):
-                # a zero weight must not turn an Inf of an old value into NaN
-                total = total.add_(state, alpha=coefficient) if coefficient != 0 else total
-            elif self.block_axis is None:
-                total = total.addcmul_(coefficient, state)
+        elementwise = self.block_axis is None
+        total = coefficients[0] * states[0] if elementwise else self.apply(coefficients[0], states[0])
+        for i in range(1, len(coefficients)):
+            coefficient = coefficients[i]
+            if isinstance(coefficient, _NUMBERS):
+                if coefficient != 0:  # a zero weight must not turn an Inf of an old value into NaN
+                    total.add_(states[i], alpha=coefficient)
+            elif elementwise:
+                total.addcmul_(coefficient, states[i])
             else:
-                total = total.add_(self.apply(coefficient, state))
+                total.add_(self.apply(coefficient, states[i]))
         return total
 
     def system_axes(self, x: Tensor) -> int:

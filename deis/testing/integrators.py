@@ -14,7 +14,7 @@ from deis.diffusion.noise import SampleNoise
 from deis.errors import NonFiniteError
 from deis.integrators.base import Integrator
 from deis.integrators.plan import Plan
-from deis.loop import Ask, Loop, drive, march
+from deis.loop import march
 from deis.odes.base import SemilinearODE
 from deis.problems import Bernoulli, SolvedProblem
 from deis.solve import iterate, solve
@@ -111,8 +111,8 @@ class IntegratorConformance(Conformance):
         ode = self.make_ode(network)
         form, plan = _planned(ode, integrator, self.times(ode))
         starts = [self.state(), self.state() + 0.5]
-        alone = [list(_states(march(plan, form.combine, x, steady_noise), form)) for x in starts]
-        runs = [_states(march(plan, form.combine, x, steady_noise), form) for x in starts]
+        alone = [list(_states(form, plan, x)) for x in starts]
+        runs = [_states(form, plan, x) for x in starts]
         mixed = zip(*runs, strict=True)
         for n, pair in enumerate(mixed):
             assert all(torch.equal(state, alone[i][n]) for i, state in enumerate(pair))
@@ -122,7 +122,7 @@ class IntegratorConformance(Conformance):
         form, plan = _planned(ode, integrator, self.times(ode))
         states = iterate(ode, self.state(), self.times(ode), plan, noise=steady_noise)
         with HostReads() as reads:
-            list(_states(march(plan, form.combine, self.state(), steady_noise), form))
+            list(_states(form, plan, self.state()))
             list(states)
         assert reads.count == 0
 
@@ -168,7 +168,8 @@ class IntegratorConformance(Conformance):
         step, time = asked[number - 1]
 
         def spoiled(call: int, value: Tensor) -> Tensor:
-            return value * (math.nan if call == number else 1.0)
+            # N is a function: a second run meets the same
+            return value * (math.nan if (call - number) % len(asked) == 0 else 1.0)
 
         with pytest.raises(NonFiniteError) as caught:
             self.solve(integrator, network=Counted(spoiled))
@@ -180,8 +181,8 @@ def _planned(ode: SemilinearODE, integrator: Integrator, times: Tensor) -> tuple
     return ode.split(plan.splitting), plan
 
 
-def _states(loop: Loop, form: SemilinearODE) -> Iterator[Tensor]:
-    def evaluate(ask: Ask) -> Tensor:
-        return form.nonlinearity(ask.time, ask.point)
+def _states(form: SemilinearODE, plan: Plan, x: Tensor) -> Iterator[Tensor]:
+    def evaluate(step: int, time: float, point: Tensor) -> Tensor:
+        return form.nonlinearity(time, point)
 
-    return (reached.state for reached in drive(loop, evaluate))
+    return (reached.state for reached in march(plan, form.combine, x, evaluate, steady_noise))
