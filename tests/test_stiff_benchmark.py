@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the scripts are no part of
 
 from benchmarks.stiff import adaptive, against_exponax, against_scipy, batch, ks, overhead
 from benchmarks.stiff.__main__ import main
-from benchmarks.stiff.measure import CutOffError, Watched, brief, medians
+from benchmarks.stiff.measure import CutOffError, Watched, brief, least_times
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +269,7 @@ class TestAdaptive:
 
 def test_medians_leave_out_the_warm_turns():
     calls = []
-    spent = medians({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=2)
+    spent = least_times({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=2)
     assert calls == ["a", "b"] * 3
     assert all(value >= 0 for value in spent.values())
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import deis
-from benchmarks.stiff.measure import medians
+from benchmarks.stiff.measure import least_times
 
 COUNT: Final = 1024
 DIMENSION: Final = 32
@@ -79,7 +79,7 @@ def compared(kind: Kind, steps: int, repeats: int) -> dict[str, Any]:
     times = [n / steps for n in range(steps + 1)]
     together = _runs("all", kind.together, kind.x0, times)
     alone = _runs("one", kind.alone, kind.x0[0], times)
-    spent = medians(together | alone, repeats)
+    spent = least_times(together | alone, repeats)
     shares = {f"share, {what}": spent[f"all, {what}"] / len(kind.x0) / spent[f"one, {what}"] for what in WHAT}
     one = deis.solve(kind.alone, kind.x0[0], times, "krogstad").x
     first = deis.solve(kind.together, kind.x0, times, "krogstad").x[0]

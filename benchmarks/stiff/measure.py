@@ -2,7 +2,6 @@
 
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -20,10 +19,13 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def medians(runs: dict[str, Callable[[], object]], repeats: int, warm: int = 1) -> dict[str, float]:
-    """Median wall time of each, over repeats that take turns; the first ``warm`` turns do not count."""
+def least_times(runs: dict[str, Callable[[], object]], repeats: int, warm: int = 1) -> dict[str, float]:
+    """Least wall time of each, over repeats that take turns; the first ``warm`` turns do not count.
+
+    What else runs on a machine only ever adds to a time, and not to both sides alike.
+    """
     turns = [{name: seconds(run) for name, run in runs.items()} for _ in range(warm + repeats)][warm:]
-    return {name: statistics.median(turn[name] for turn in turns) for name in runs}
+    return {name: min(turn[name] for turn in turns) for name in runs}
 
 
 def circumstances() -> dict[str, Any]:

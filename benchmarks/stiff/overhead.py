@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import deis
 from benchmarks.stiff import ks
-from benchmarks.stiff.measure import medians
+from benchmarks.stiff.measure import least_times
 from deis.problems.waves import KuramotoSivashinsky
 
 STEPS: Final = 400
@@ -29,7 +29,7 @@ def measured(repeats: int, size: int = 512, steps: int = STEPS) -> dict[str, Any
         for _ in range(plan.nfe):
             ode.nonlinearity(0.0, x0)
 
-    spent = medians(
+    spent = least_times(
         {
             "solve": lambda: solved(plan, "share"),
             "plan and solve": lambda: solved("krogstad", "share with plan"),

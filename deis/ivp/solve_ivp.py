@@ -35,7 +35,7 @@ class IVPSolution:
     y_events: list[Tensor] | None
     """States there, shape (k, *y0.shape)."""
     nfev: int
-    """Number of evaluations of ``fun``; those that derivatives of it take, and later ones of ``sol``, do not count."""
+    """Number of evaluations of ``fun``; a Jacobian counts as one, later evaluations of ``sol`` do not count."""
     njev: int | None
     """Number of Jacobians: 0 for methods that take none, None where it is not known."""
     status: int
