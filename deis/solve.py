@@ -206,9 +206,10 @@ def _black_box(
     found = method.integrate(form, nonlinearity, x0.to(accumulation_dtype(x0.dtype)), grid.tensor())
     states = [x.to(x0.dtype) for x in found.states]
     check_result(states[-1], x0)
-    steps = len(found.times) - 1 if found.accepted is None else found.accepted
+    accepted, rejected, diagnosis = found.account
+    steps = len(found.times) - 1 if accepted is None else accepted
     whole = _solution(states[-1], found.times, states if keep_states else None, evaluate, steps, began, None)
-    return attrs.evolve(whole, rejected=found.rejected, diagnosis=found.diagnosis)
+    return attrs.evolve(whole, rejected=rejected, diagnosis=diagnosis)
 
 
 def _without_plan(

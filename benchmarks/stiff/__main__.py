@@ -5,6 +5,12 @@
 The parts are ks (Kuramoto-Sivashinsky against scipy), overhead (of a step), exponax (a batch against jax), batch
 (many systems against one) and adaptive (tolerances kept on stiff systems); all by default. States are float64, on one
 thread of the CPU; a part's record is written to ``results/stiff/PART.json``.
+
+States of 100 KB and more are given back to Linux in every step, and come back page by page. What a process that keeps
+them does, as under jemalloc, is in ``results/stiff/kept``:
+
+    MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000 \
+        python -m benchmarks.stiff exponax --out benchmarks/results/stiff/kept
 """
 
 import sys

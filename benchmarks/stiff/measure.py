@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 LIBRARIES = ("torch-deis", "torch", "numpy", "scipy")
+MALLOC = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")  # whether glibc keeps memory that was freed
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -36,6 +37,7 @@ def circumstances() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 2),
+        **{name: os.environ[name] for name in MALLOC if name in os.environ},
     }
 
 

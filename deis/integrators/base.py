@@ -105,6 +105,17 @@ def as_integrator(value: "Integrator | str") -> Integrator:
     return value
 
 
+class Account(NamedTuple):
+    """How a method that makes its steps as it goes has fared."""
+
+    accepted: int | None = None
+    """Number of steps; None if it is not known."""
+    rejected: int = 0
+    """Number of steps whose error was too large, so that they were made again."""
+    diagnosis: str = ""
+    """Why the run ended early; empty if it did not."""
+
+
 @attrs.frozen(eq=False)
 class Trajectory:
     """What a method that makes its steps as it goes has done."""
@@ -113,12 +124,7 @@ class Trajectory:
     """States at the given times; of a run that ended early, at those reached and where it stopped."""
     times: tuple[float, ...]
     """Times of the states."""
-    accepted: int | None = None
-    """Number of steps; None if it is not known."""
-    rejected: int = 0
-    """Number of steps whose error was too large, so that they were made again."""
-    diagnosis: str = ""
-    """Why the run ended early; empty if it did not."""
+    account: Account = attrs.field(factory=Account)
 
 
 class BlackBox(Integrator):
@@ -173,17 +179,6 @@ def need_steps(method: Integrator) -> None:
         raise CapabilityError(f"{method!r} makes one step on each interval of a grid; call deis.solve with its times")
 
 
-class Account(NamedTuple):
-    """How a method that makes its steps as it goes has fared."""
-
-    accepted: int | None = None
-    """Number of steps; None if it is not known."""
-    rejected: int = 0
-    """Number of steps whose error was too large, so that they were made again."""
-    diagnosis: str = ""
-    """Why the run ended early; empty if it did not."""
-
-
 Steps = Generator[tuple[float, Tensor], None, Account]
 """Time and state at the end of each step, and at last the account of them."""
 
@@ -209,7 +204,7 @@ class Stepping(BlackBox):
                     states[time] = x
         except StopIteration as end:
             states[time] = x
-            return Trajectory(list(states.values()), tuple(states), *end.value)
+            return Trajectory(list(states.values()), tuple(states), end.value)
 
 
 def lookback(times: Tensor, index: Tensor, points: int) -> Tensor:

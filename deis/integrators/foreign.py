@@ -1,8 +1,8 @@
 """What methods of other libraries share: they integrate dv/dc as a black box."""
 
 import abc
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import attrs
 from torch import Tensor
@@ -18,6 +18,21 @@ class Foreign(BlackBox):
 
     form: str
     max_nfe: int
+    data: ClassVar[Mapping[str, tuple[int, int]]]
+    """Order, and evaluations per step, of the library's methods."""
+
+    @property
+    @abc.abstractmethod
+    def method(self) -> str:
+        """The name of the method in the library."""
+
+    @property
+    def order(self) -> int:  # type: ignore[override]
+        return self.data[self.method][0]
+
+    @property
+    def evaluations_per_step(self) -> int:  # type: ignore[override]
+        return self.data[self.method][1]
 
     def integrate(
         self, ode: SemilinearODE, evaluate: Callable[[float, Tensor], Tensor], x0: Tensor, times: Tensor

@@ -76,16 +76,9 @@ class SciPy(Foreign):
     form: str = form()
     max_nfe: int = max_nfe()
 
+    data = _DATA
     differentiable: ClassVar[bool] = False
     source = "Hairer, Norsett and Wanner (1993), section II.10; Hairer and Wanner (1996), section IV.8; scipy"
-
-    @property
-    def order(self) -> int:  # type: ignore[override]
-        return _DATA[self.method][0]
-
-    @property
-    def evaluations_per_step(self) -> int:  # type: ignore[override]
-        return _DATA[self.method][1]
 
     def trace(self, slope: RightHandSide, start: Tensor) -> list[Tensor]:
         if start.requires_grad and torch.is_grad_enabled():

@@ -45,18 +45,7 @@ _DATA: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
 class _TorchDiffEq(Foreign):
     """How torchdiffeq is called."""
 
-    @property
-    @abc.abstractmethod
-    def method(self) -> str:
-        """The name of the method there."""
-
-    @property
-    def order(self) -> int:  # type: ignore[override]
-        return _DATA[self.method][0]
-
-    @property
-    def evaluations_per_step(self) -> int:  # type: ignore[override]
-        return _DATA[self.method][1]
+    data = _DATA
 
     def trace(self, slope: RightHandSide, start: Tensor) -> list[Tensor]:
         try:

@@ -10,12 +10,12 @@ from torch import Tensor
 from deis.dense_output import DenseOutput
 from deis.grids import TimeGrid, Times
 from deis.integrators.base import BlackBox, Integrator
+from deis.ivp.course import follow
 from deis.ivp.events import EventFunction, Watch, as_events
 from deis.ivp.initial import as_evaluation_times, as_function, as_span, as_state, grid_of
 from deis.ivp.linear import as_linear
 from deis.ivp.methods import DEFAULT, as_method, with_tolerances
 from deis.ivp.names import renamed
-from deis.ivp.trajectory import follow
 
 _MESSAGES = {0: "the end of t_span was reached", 1: "a terminal event occurred"}
 

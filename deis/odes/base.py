@@ -11,15 +11,11 @@ from torch import Tensor
 from deis.errors import CapabilityError, DeisError
 from deis.numerics.host import on_host
 from deis.numerics.lagrange import basis
-from deis.numerics.quadrature import panel_rule, uniform_edges
+from deis.numerics.quadrature import doubled
 
 Coefficient = float | complex | Tensor
 
 _NUMBERS = (float, complex, int)  # by them it is quicker to tell a number from a tensor than by Tensor
-
-_POINTS = 16
-_MOST_PANELS = 1024
-_AGREEMENT = 1e-13
 
 
 @attrs.frozen(eq=False)
@@ -217,15 +213,16 @@ class SemilinearODE(abc.ABC):
         :raises DeisError: if they do not agree with 1024 panels.
         """
         hand = self.clock(clock)
-        previous, panels = None, 1
-        while panels <= _MOST_PANELS:
-            r, w = panel_rule(uniform_edges(s, t, panels), _POINTS)
+
+        def rule(r: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
             kernel = self.compose(self.transition(t[..., None], r), self.weight(r))
             rows = basis(hand.of(nodes), hand.of(r)) * w[..., None, :]
             value, size = contract(rows, kernel), contract(rows.abs(), kernel.abs())
-            if previous is not None and bool((_largest(value - previous) <= _AGREEMENT * _largest(size)).all()):
-                return value
-            previous, panels = value, 2 * panels
+            return value, size.flatten(1).amax(1).reshape(-1, *[1] * (value.dim() - 1))
+
+        found = doubled(rule, s, t)
+        if found is not None:
+            return found
         span = f"between t = {float(s[0].detach()):g} and {float(t[-1].detach()):g}"
         raise DeisError(f"the weights of {type(self).__name__} {span} do not converge; override weights")
 
@@ -246,11 +243,6 @@ def contract(weighted_basis: Tensor, kernel: Tensor) -> Tensor:
     flat = kernel.flatten(batch + 1) if kernel.dim() > batch + 1 else kernel[..., None]
     total = weighted_basis.to(flat.dtype) @ flat
     return total.reshape(*weighted_basis.shape[:-1], *kernel.shape[batch + 1 :])
-
-
-def _largest(weights: Tensor) -> Tensor:
-    """Largest absolute value of each step, shape (n,)."""
-    return weights.detach().abs().flatten(1).amax(1)
 
 
 def _like(coefficient: Tensor, x: Tensor) -> Tensor:

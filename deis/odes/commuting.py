@@ -10,16 +10,12 @@ from torch import Tensor
 from deis.errors import ArgumentError, DeisError
 from deis.fields import is_callable
 from deis.numerics.phi import phi_dense
-from deis.numerics.quadrature import panel_rule, uniform_edges
+from deis.numerics.quadrature import doubled
 from deis.odes.base import SemilinearODE, contract
 from deis.odes.constant import Nonlinearity, as_coefficient, as_domain, brief
 
 Rate = Callable[[Tensor], Tensor]
 """From float64 times of any shape (n...) to real or complex values of shape (n..., \\*c)."""
-
-_POINTS = 16
-_MOST_PANELS = 1024
-_AGREEMENT = 1e-13
 
 
 def _function(instance: Any, attribute: Any, value: Any) -> None:
@@ -149,13 +145,13 @@ def _quadrature(rate: Rate, s: Tensor, t: Tensor) -> Tensor:
 
     :raises DeisError: if they do not agree with 1024 panels.
     """
-    previous, panels = None, 1
-    while panels <= _MOST_PANELS:
-        r, w = panel_rule(uniform_edges(s, t, panels), _POINTS)
+
+    def rule(r: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         values = _values("linear", rate, r)
         total = contract(w[..., None, :], values).squeeze(s.dim())
-        size = contract(w.abs()[..., None, :], values.abs()).squeeze(s.dim())
-        if previous is not None and bool(((total - previous).abs() <= _AGREEMENT * size.max()).all()):
-            return total
-        previous, panels = total, 2 * panels
+        return total, contract(w.abs()[..., None, :], values.abs()).max()
+
+    found = doubled(rule, s, t)
+    if found is not None:
+        return found
     raise DeisError("the integral of linear does not converge; give integral, an antiderivative in closed form")

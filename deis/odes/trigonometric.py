@@ -1,7 +1,10 @@
 """Sine and cosine bases, orthonormal as the Fourier bases are, in which the second derivative is diagonal."""
 
+import abc
 import math
+from collections.abc import Callable
 from functools import cached_property
+from typing import ClassVar
 
 import attrs
 import torch
@@ -12,7 +15,62 @@ from deis.odes.spectral import counted, length_rule, need_last, size_rule
 
 
 @attrs.frozen
-class Sine:
+class _Trigonometric(abc.ABC):
+    """What the bases share: a size, a length and wavenumbers from the first on."""
+
+    size: int = attrs.field(validator=size_rule)
+    length: float = attrs.field(default=1.0, validator=length_rule)
+
+    first: ClassVar[int]
+    """Number of the first wave."""
+
+    @property
+    @abc.abstractmethod
+    def points(self) -> Tensor:
+        """Shape (size,), float64."""
+
+    @property
+    def frequencies(self) -> Tensor:
+        """Wavenumbers k, shape (size,)."""
+        return counted(self.first, self.size) * (math.pi / self.length)
+
+    @property
+    def laplacian(self) -> Tensor:
+        """Multipliers -k^2 of d^2/dx^2."""
+        return -(self.frequencies**2)
+
+    def to_coefficients(self, values: Tensor) -> Tensor:
+        """Coefficients from values at the points, along the last axis.
+
+        :raises ArgumentError: if that axis has another length.
+        """
+        need_last("values", values, self.size)
+        return _by_parts(self._analysed, values)
+
+    def to_values(self, coefficients: Tensor) -> Tensor:
+        """Values at the points from coefficients, along the last axis.
+
+        :raises ArgumentError: if that axis has another length.
+        """
+        need_last("coefficients", coefficients, self.size)
+        return _by_parts(self._summed, coefficients)
+
+    @abc.abstractmethod
+    def _analysed(self, values: Tensor) -> Tensor:
+        """Coefficients of real values."""
+
+    @abc.abstractmethod
+    def _summed(self, coefficients: Tensor) -> Tensor:
+        """Values of real coefficients."""
+
+
+def _by_parts(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A real transform of real or complex numbers."""
+    return torch.complex(transform(x.real), transform(x.imag)) if x.is_complex() else transform(x)
+
+
+@attrs.frozen
+class Sine(_Trigonometric):
     """Fields on [0, length] that vanish at both ends, u = sqrt(2 / (size + 1)) sum_k c_k sin(k x).
 
     The coefficients are found by the discrete sine transform of type I.
@@ -26,51 +84,24 @@ class Sine:
     True
     """
 
-    size: int = attrs.field(validator=size_rule)
-    length: float = attrs.field(default=1.0, validator=length_rule)
+    first = 1
 
     @property
     def points(self) -> Tensor:
-        """Shape (size,), float64."""
         return counted(1, self.size) * (self.length / (self.size + 1))
 
-    @property
-    def frequencies(self) -> Tensor:
-        """Wavenumbers k, shape (size,)."""
-        return counted(1, self.size) * (math.pi / self.length)
-
-    @property
-    def laplacian(self) -> Tensor:
-        """Multipliers -k^2 of d^2/dx^2."""
-        return -(self.frequencies**2)
-
-    def to_coefficients(self, values: Tensor) -> Tensor:
-        """Coefficients from values at the points, along the last axis.
-
-        :raises ArgumentError: if that axis has another length.
-        """
-        need_last("values", values, self.size)
-        return self._transform(values)
-
-    def to_values(self, coefficients: Tensor) -> Tensor:
-        """Values at the points from coefficients, along the last axis.
-
-        :raises ArgumentError: if that axis has another length.
-        """
-        need_last("coefficients", coefficients, self.size)
-        return self._transform(coefficients)
-
-    def _transform(self, x: Tensor) -> Tensor:
+    def _analysed(self, values: Tensor) -> Tensor:
         """sqrt(2 / (n + 1)) sum_j x_j sin(pi j k / (n + 1)), its own inverse."""
-        if x.is_complex():
-            return torch.complex(self._transform(x.real), self._transform(x.imag))
         # the odd extension is the imaginary part of what zeros extend
-        spectrum: Tensor = torch.fft.rfft(torch.nn.functional.pad(x, (1, 0)), n=2 * (self.size + 1))
+        spectrum: Tensor = torch.fft.rfft(torch.nn.functional.pad(values, (1, 0)), n=2 * (self.size + 1))
         return spectrum.imag[..., 1:-1] * -math.sqrt(2 / (self.size + 1))
+
+    def _summed(self, coefficients: Tensor) -> Tensor:
+        return self._analysed(coefficients)
 
 
 @attrs.frozen
-class Cosine:
+class Cosine(_Trigonometric):
     """Fields on [0, length] with zero slope at both ends, u = sqrt(2 / size) (c_0 / sqrt 2 + sum_k c_k cos(k x)).
 
     The coefficients are found by the discrete cosine transform of type II.
@@ -84,23 +115,11 @@ class Cosine:
     True
     """
 
-    size: int = attrs.field(validator=size_rule)
-    length: float = attrs.field(default=1.0, validator=length_rule)
+    first = 0
 
     @property
     def points(self) -> Tensor:
-        """Shape (size,), float64."""
         return (counted(0, self.size) + 0.5) * (self.length / self.size)
-
-    @property
-    def frequencies(self) -> Tensor:
-        """Wavenumbers k, shape (size,)."""
-        return counted(0, self.size) * (math.pi / self.length)
-
-    @property
-    def laplacian(self) -> Tensor:
-        """Multipliers -k^2 of d^2/dx^2."""
-        return -(self.frequencies**2)
 
     @cached_property
     def _turns(self) -> Constant:
@@ -110,25 +129,11 @@ class Cosine:
         turns[0] /= math.sqrt(2)
         return Constant(turns)
 
-    def to_coefficients(self, values: Tensor) -> Tensor:
-        """Coefficients from values at the points, along the last axis.
-
-        :raises ArgumentError: if that axis has another length.
-        """
-        need_last("values", values, self.size)
-        if values.is_complex():
-            return torch.complex(self.to_coefficients(values.real), self.to_coefficients(values.imag))
+    def _analysed(self, values: Tensor) -> Tensor:
         # the even extension is the real part, turned, of what zeros extend
         spectrum: Tensor = torch.fft.rfft(values, n=2 * self.size)[..., : self.size]
         return (spectrum * self._turns.like(values)).real
 
-    def to_values(self, coefficients: Tensor) -> Tensor:
-        """Values at the points from coefficients, along the last axis.
-
-        :raises ArgumentError: if that axis has another length.
-        """
-        need_last("coefficients", coefficients, self.size)
-        if coefficients.is_complex():
-            return torch.complex(self.to_values(coefficients.real), self.to_values(coefficients.imag))
+    def _summed(self, coefficients: Tensor) -> Tensor:
         spectrum: Tensor = torch.fft.fft(coefficients * self._turns.like(coefficients), n=2 * self.size)
         return spectrum.real[..., : self.size]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import attrs
 import torch
@@ -11,7 +12,10 @@ from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.sampling import sample
 from deis.grids import GridFamily
 from deis.integrators.base import Integrator
+from deis.odes.base import SemilinearODE
 from deis.solve import Solution
+
+ODE = TypeVar("ODE", bound=SemilinearODE)
 
 
 @attrs.frozen
@@ -89,12 +93,17 @@ def watched(request: Request, tick: Callable[[], object]) -> Request:
     return attrs.evolve(request, ode_of=lambda seeds: ticking(request.ode_of(seeds), tick))
 
 
-def ticking(ode: ProbabilityFlowODE, tick: Callable[[], object]) -> ProbabilityFlowODE:
-    """The same ODE, which calls ``tick`` after every network call."""
+def ticking(ode: ODE, tick: Callable[[], object], name: str = "network") -> ODE:
+    """The same ODE, which calls ``tick`` after every call of the function that is its field ``name``, if it has it."""
+    function = getattr(ode, name, None)
+    if function is None:
+        return ode
 
-    def network(x: Tensor, t: Tensor) -> Tensor:
-        value = ode.network(x, t)
+    def ticked(*asked: Any) -> Any:
+        value = function(*asked)
         tick()
         return value
 
-    return attrs.evolve(ode, network=network)
+    instance: Any = ode
+    found: ODE = attrs.evolve(instance, **{name: ticked})
+    return found

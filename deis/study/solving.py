@@ -1,7 +1,7 @@
 """One problem solved by one integrator, and what can be said about the solution."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import numpy as np
@@ -16,27 +16,12 @@ from deis.integrators.base import BlackBox, Integrator
 from deis.odes.base import SemilinearODE
 from deis.problems import Problem, Recipe
 from deis.solve import Solution, prepare, solve
+from deis.study.batches import ticking
 
 Tick = Callable[[], object]
 
 _HALVINGS: Final = 3  # of the step, which give an order an interval
 _FEW: Final = 8  # intervals, which are not halved themselves
-
-
-def ticking(ode: SemilinearODE, tick: Tick) -> SemilinearODE:
-    """The same ODE, which calls ``tick`` after every evaluation of N where that is a function given to it."""
-    function = getattr(ode, "function", None)
-    if function is None:
-        return ode
-
-    def ticked(t: float, x: Tensor) -> Any:
-        value = function(t, x)
-        tick()
-        return value
-
-    instance: Any = ode
-    found: SemilinearODE = attrs.evolve(instance, function=ticked)
-    return found
 
 
 @attrs.frozen(eq=False)
@@ -48,7 +33,7 @@ class Watched(Problem):
 
     @property
     def ode(self) -> SemilinearODE:
-        return ticking(self.problem.ode, self.tick)
+        return ticking(self.problem.ode, self.tick, "function")
 
     @property
     def initial(self) -> Tensor:
@@ -101,7 +86,7 @@ class Setup:
 
     def solve(self, tick: Tick = lambda: None) -> Solution:
         """The solution with all its states; ``tick`` is called after every evaluation of N."""
-        ode = ticking(self.problem.ode, tick)
+        ode = ticking(self.problem.ode, tick, "function")
         with torch.no_grad():
             times = self.grid(ode, self.intervals)
             return solve(ode, self.problem.initial.to(self.dtype), times, self.method, keep_states=True)

@@ -18,7 +18,7 @@ from deis.solve import prepare, solve, stepping
 
 
 @attrs.frozen(eq=False)
-class Trajectory:
+class Course:
     """States on a grid, up to where the solve ended."""
 
     dense: DenseOutput
@@ -30,7 +30,7 @@ class Trajectory:
 
 def follow(
     ode: SemilinearODE, y0: Tensor, grid: TimeGrid, method: Integrator, watch: Watch, checkpoint: bool
-) -> Trajectory:
+) -> Course:
     """Solve to the end of the grid, or to the end of the step in which a terminal event is.
 
     Neither a method of another library nor a solve with checkpoints is stopped: what lies behind the event is computed,
@@ -42,16 +42,16 @@ def follow(
         solution = solve(ode, y0, grid, method, keep_states=True, checkpoint=checkpoint)
         assert solution.states is not None, "they were asked for"
         times, states = _watched(zip(solution.times, solution.states, strict=True), watch)
-        return Trajectory(DenseOutput(ode, times, states, linearise=linearisation(method)), solution.nfe)
+        return Course(DenseOutput(ode, times, states, linearise=linearisation(method)), solution.nfe)
     form, plan = prepare(ode, y0, grid, method, None)
     evaluate, noted = Evaluator(form), _Noted(grid)
     reached = march(plan, form.combine, y0, noted.by(evaluate))
     times, states = _watched(chain([(grid.times[0], y0)], ((r.time, r.state) for r in reached)), watch)
     check_result(states[-1], y0, looking(form, plan, y0))
-    return Trajectory(DenseOutput(form, times, states, noted.known(times, states)), evaluate.nfe)
+    return Course(DenseOutput(form, times, states, noted.known(times, states)), evaluate.nfe)
 
 
-def _step_by_step(ode: SemilinearODE, y0: Tensor, grid: TimeGrid, method: Stepping, watch: Watch) -> Trajectory:
+def _step_by_step(ode: SemilinearODE, y0: Tensor, grid: TimeGrid, method: Stepping, watch: Watch) -> Course:
     evaluate, made = stepping(ode, y0, grid, method)
     diagnosis = ""
 
@@ -67,7 +67,7 @@ def _step_by_step(ode: SemilinearODE, y0: Tensor, grid: TimeGrid, method: Steppi
 
     times, states = _watched(steps(), watch)
     check_result(states[-1], y0)
-    return Trajectory(DenseOutput(ode, times, states, linearise=linearisation(method)), evaluate.nfe, diagnosis)
+    return Course(DenseOutput(ode, times, states, linearise=linearisation(method)), evaluate.nfe, diagnosis)
 
 
 def _watched(steps: Iterable[tuple[float, Tensor]], watch: Watch) -> tuple[list[float], list[Tensor]]:
