@@ -71,7 +71,7 @@ def solve(
     :raises ArgumentError: for times that are not monotone or leave the domain, and for states that cannot be used.
     :raises CapabilityError: if the ODE lacks something that the integrator needs.
     :raises NetworkError: if N returns another shape or dtype than its state has.
-    :raises NonFiniteError: if N returns NaN or Inf; the step and the time are named.
+    :raises NonFiniteError: if the result is not finite; the step and the time are named, which a second run finds.
 
     >>> from deis import DiagonalODE
     >>> ode = DiagonalODE(-1.0, lambda t, x: torch.ones_like(x))
