@@ -372,6 +372,17 @@ def test_large_values_in_half_precision_are_not_infinities():
         solve(DiagonalODE(20.0, lambda t, x: x), x0, [0.0, 1.0], "ddim")
 
 
+def test_a_failure_that_does_not_come_again_is_blamed_on_the_state_of_n(x0):
+    calls = Calls(lambda t, x: x * (math.nan if len(calls.times) == 2 else 1.0))
+    with pytest.raises(NonFiniteError, match="that of a second run is: N must be a function of t and x"):
+        solve(DiagonalODE(-1.0, calls), x0, TIMES, "tab1")
+
+
+def test_a_solve_that_succeeds_is_made_once(x0):
+    calls = Calls(lambda t, x: x.sin())
+    assert solve(DiagonalODE(-1.0, calls), x0, TIMES, "krogstad").nfe == len(calls.times) == 4 * (len(TIMES) - 1)
+
+
 def test_infinities_that_do_not_reach_the_result_are_let_through(x0):
     def function(t, x):
         return x * math.inf if t == 0.5 else x

@@ -174,6 +174,14 @@ def test_to_moves_tensors_and_leaves_numbers():
     assert {c.device.type for c in meta.coefficients() if isinstance(c, torch.Tensor)} == {"meta"}
 
 
+def test_to_casts_once_unless_a_gradient_would_be_shared():
+    plan = plan_of(RATES, steps=2)
+    assert plan.to(torch.float32, "cpu") is plan.to(torch.float32, torch.device("cpu"))
+    assert plan.to(torch.float32, "cpu") is not plan.to(torch.float64, "cpu")
+    plan = plan_of(RATES.clone().requires_grad_(), steps=2)  # a graph serves one backward pass
+    assert plan.to(torch.float32, "cpu") is not plan.to(torch.float32, "cpu")
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
 def test_to_never_drops_an_imaginary_part(dtype):
     moved = plan_of(torch.tensor([1j, 2.0])).to(dtype, "cpu")
