@@ -34,11 +34,12 @@ exclude_patterns = ["_build", "gallery"]
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(_pytest|collections|pathlib|torch)\..*"),  # not linked: the build needs no network
+    (r"py:class", r"abc\.ABC"),
     (r"py:.*", r".*\.[CMT]"),  # type variables
     # bases and data without a page
     (
         r"py:class",
-        r"deis\.(integrators\.(stages|wrapper|foreign|phi_steps|frames)|numerics\.\w+|problems\.(linearised|periodic|waves))\..*",
+        r"deis\.(integrators\.(stages|wrapper|foreign|phi_steps|frames)|odes\.trigonometric|numerics\.\w+|problems\.(linearised|periodic|waves))\..*",
     ),
 ]
 

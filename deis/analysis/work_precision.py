@@ -18,7 +18,7 @@ from deis.errors import ArgumentError, CapabilityError, DeisError, NetworkError
 from deis.fields import need
 from deis.grids import TimeGrid
 from deis.integrators.base import BlackBox, Integrator, need_steps
-from deis.integrators.plan import HERE, Plan, Step
+from deis.integrators.plan import Plan, Step
 from deis.problems import Problem
 from deis.solve import solve
 from deis.text import columns, number
@@ -103,7 +103,7 @@ def work_precision(
     >>> from deis import Bernoulli, PolynomialEIAB
     >>> study = work_precision(Bernoulli(), ["tab1", "rhork-heun2:clock=t", "dopri5"], [8, 9], repeats=1)
     >>> [(row.integrator, row.budget, row.nfe, row.memory) for row in study.rows[:4]]  # 8 bytes a state
-    [('tab1', 8, 8, 40), ('tab1', 9, 9, 40), ('rhork-heun2:clock=t', 8, 8, 48), ('rhork-heun2:clock=t', 9, 8, 48)]
+    [('tab1', 8, 8, 40), ('tab1', 9, 9, 40), ('rhork-heun2:clock=t', 8, 8, 40), ('rhork-heun2:clock=t', 9, 8, 40)]
     """
     need("problem", problem, Problem, "for example InitialValueProblem(ode, x0)")
     if not callable(norm):
@@ -132,9 +132,9 @@ def states_alive(plan: Plan) -> int:
     """The largest number of states that are alive at once while ``plan`` runs, what N itself makes left out.
 
     Read off the plan as the loop works: the caller's initial state, the current and the next one, the values of N of
-    this step's stages and of its history, the point of the last stage; with a corrector, until N is known at the
-    predicted point, also the state before it and what the last step has read; the noise of a step. What
-    the product of a matrix and a state takes comes on top.
+    this step's stages and of its history; with a corrector, until N is known at the predicted point, also the state
+    before it and what the last step has read; the noise of a step. What the product of a matrix and a state takes comes
+    on top.
 
     >>> from deis import Bernoulli, make_plan
     >>> states_alive(make_plan(Bernoulli().ode, [0.0, 0.25, 0.5, 0.75, 1.0], "tab3"))  # 4 values, 2 states, the first
@@ -148,8 +148,7 @@ def states_alive(plan: Plan) -> int:
 def _alive(plan: Plan, n: int, before: Step | None, step: Step) -> int:
     """States alive at the peak of step ``n``."""
     held = min(n, plan.history) + 1 + (n > 0) + len(step.draws)  # history, current state, the caller's initial state
-    point = step.stages[-1].row is not HERE
-    peak = held + len(step.stages) + point + 1
+    peak = held + len(step.stages) + 1
     if before is None or before.correct is None:
         return peak
     known = (
