@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from deis.integrators.combine import Combine
 from deis.integrators.plan import Plan
-from deis.loop import Carried, Evaluate, Noise, Reached, accumulation_dtype, advance, narrow
+from deis.loop import Carried, Evaluation, Noise, Reached, accumulation_dtype, advance, narrow
 
 Result = tuple[Carried, tuple[Reached, ...]]
 
@@ -17,7 +17,7 @@ def recomputed(
     plan: Plan,
     add: Combine,
     x: Tensor,
-    evaluate: Evaluate,
+    evaluate: Evaluation,
     noise: Noise | None = None,
     *,
     keep_states: bool = False,

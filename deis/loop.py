@@ -20,7 +20,7 @@ class Reached(NamedTuple):
     state: Tensor
 
 
-Evaluate = Callable[[int, float, Tensor], Tensor]
+Evaluation = Callable[[int, float, Tensor], Tensor]
 """N of the number of the step, from 0, the time and the point."""
 
 
@@ -58,7 +58,7 @@ class Carried(NamedTuple):
         return (self.x, known.state, *self.history, *known.values, *known.noise), rebuilt
 
 
-def march(plan: Plan, add: Combine, x: Tensor, evaluate: Evaluate, noise: Noise | None = None) -> Iterator[Reached]:
+def march(plan: Plan, add: Combine, x: Tensor, evaluate: Evaluation, noise: Noise | None = None) -> Iterator[Reached]:
     """Run ``plan`` from the state ``x``; what it reaches comes as soon as it is known.
 
     Nothing here looks at a tensor's content, so that no device is waited for; kept are the history, the state, the
@@ -83,7 +83,7 @@ def advance(
     carried: Carried,
     kept: int,
     dtype: torch.dtype | None,
-    evaluate: Evaluate,
+    evaluate: Evaluation,
     noise: Noise | None = None,
 ) -> Generator[Reached, None, Carried]:
     """One step of a plan, the ``n``-th.

@@ -12,7 +12,7 @@ from deis.grids import TimeGrid
 from deis.integrators.base import BlackBox, Integrator, Stepping
 from deis.ivp.events import Watch
 from deis.ivp.methods import linearisation
-from deis.loop import Evaluate, march
+from deis.loop import Evaluation, march
 from deis.odes.base import SemilinearODE
 from deis.solve import prepare, solve, stepping
 
@@ -88,7 +88,7 @@ class _Noted:
         self._grid = frozenset(grid.times)
         self._noted: dict[float, tuple[Tensor, Tensor]] = {}
 
-    def by(self, evaluate: Evaluate) -> Evaluate:
+    def by(self, evaluate: Evaluation) -> Evaluation:
         """N, of whose values note is taken."""
 
         def noting(step: int, time: float, point: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class Sine(_Trigonometric):
 
     @property
     def points(self) -> Tensor:
-        return counted(1, self.size) * (self.length / (self.size + 1))
+        return counted(self.first, self.size) * (self.length / (self.size + 1))
 
     def _analysed(self, values: Tensor) -> Tensor:
         """sqrt(2 / (n + 1)) sum_j x_j sin(pi j k / (n + 1)), its own inverse."""
@@ -119,12 +119,14 @@ class Cosine(_Trigonometric):
 
     @property
     def points(self) -> Tensor:
-        return (counted(0, self.size) + 0.5) * (self.length / self.size)
+        return (counted(self.first, self.size) + 0.5) * (self.length / self.size)
 
     @cached_property
     def _turns(self) -> Constant:
         """sqrt(2 / n) exp(-pi i k / (2 n)), for k = 0 divided by sqrt 2: they move the points by half a cell."""
-        turns = torch.polar(torch.ones_like(self.frequencies), counted(0, self.size) * (-math.pi / (2 * self.size)))
+        turns = torch.polar(
+            torch.ones_like(self.frequencies), counted(self.first, self.size) * (-math.pi / (2 * self.size))
+        )
         turns *= math.sqrt(2 / self.size)
         turns[0] /= math.sqrt(2)
         return Constant(turns)
