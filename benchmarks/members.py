@@ -25,20 +25,13 @@ import deis
 from benchmarks.models import load
 from benchmarks.training import write_json
 from deis.analysis import Reference, geometric_mean_rmse, reference
+from deis.tuning import NAMED, NAMED_GRIDS
 
 RESULTS: Final = Path(__file__).parent / "results" / "members"
 STORE: Final = Path("deis-results") / "references"  # which git ignores
 BUDGETS: Final = (5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50)
 PUBLISHED: Final = {"digits-exact": (8, 10, 12), "digits": (8, 10, 15)}
 """Models and budgets on which the best member of the family is held against the best published sampler."""
-NAMED: Final = (
-    *("ddim", "tab1", "tab2", "tab3", "rhoab1", "rhoab2", "rhoab3", "logrhoab1", "logrhoab2", "logrhoab3"),
-    *("euler", "ipndm", "pndm", "edm-heun", "dpm2", "rhork-kutta3", "lms"),
-    *("dpm-solver-2", "dpm-solver-3", "dpm-solver-fast"),
-    *("dpm-2m", "dpm-3m-published", "dpmpp-2m", "dpmpp-2s", "dpmpp-3s", "dpmpp-3m", "dpmpp-3m-published"),
-    *("unipc-1", "unipc-2", "unipc-3", "unipc-4"),
-)
-NAMED_GRIDS: Final = ("vp-t", "vp-t2", "vp-t3", "rho7", "log")
 CUSTOMARY: Final = (*product(["ddim", "tab3"], ["t", "t2"]), *product(["dpmpp-2m", "unipc-3"], ["t", "log", "rho7"]))
 """Known samplers on their customary grids, in the time of the model."""
 CARRIED: Final = (

@@ -1,6 +1,6 @@
 """Exponential integrators for semilinear ODEs in PyTorch, with diffusion sampling as their first use."""
 
-from deis import analysis, zoo
+from deis import analysis, tuning, zoo
 from deis.dense_output import DenseOutput
 from deis.diffusion import (
     EDM,
@@ -66,6 +66,7 @@ from deis.integrators import (
     Integrator,
     LangevinCorrected,
     Plan,
+    Planned,
     PolynomialEIAB,
     RhoRungeKutta,
     Row,
@@ -80,8 +81,10 @@ from deis.integrators import (
     TorchDiffEq,
     TorchDiffEqFixed,
     Trajectory,
+    load_plans,
     plan_from_json,
     plan_to_json,
+    save_plans,
 )
 from deis.interop.th_deis import VPSDE, DiscreteVPSDE, get_cos_alpha_fns, get_linear_alpha_fns, get_sampler
 from deis.ivp import IVPSolution, Linear, block_diagonal, dense, diagonal, matrix_free, odeint, solve_ivp
@@ -129,6 +132,8 @@ from deis.problems import (
     VanDerPol,
 )
 from deis.solve import Solution, iterate, make_plan, solve
+from deis.tuning.grid import optimise_grid
+from deis.tuning.tune import Tuned, tune
 from deis.version import __version__
 
 __all__ = [
@@ -210,6 +215,7 @@ __all__ = [
     "NonlinearSchroedinger",
     "OutputError",
     "Plan",
+    "Planned",
     "PolynomialEIAB",
     "PowerGrid",
     "ProbabilityFlowODE",
@@ -241,6 +247,7 @@ __all__ = [
     "TorchDiffEq",
     "TorchDiffEqFixed",
     "Trajectory",
+    "Tuned",
     "UnknownNameError",
     "VPCosine",
     "VPLinear",
@@ -260,19 +267,24 @@ __all__ = [
     "get_sampler",
     "interpolate",
     "iterate",
+    "load_plans",
     "log_likelihood",
     "make_grid",
     "make_plan",
     "march",
     "matrix_free",
     "odeint",
+    "optimise_grid",
     "plan_from_json",
     "plan_to_json",
     "reconstruct",
     "sample",
+    "save_plans",
     "second_moments",
     "slerp",
     "solve",
     "solve_ivp",
+    "tune",
+    "tuning",
     "zoo",
 ]

@@ -14,6 +14,8 @@ from deis.evaluator import Evaluator, WideEvaluator, check_result, looking
 from deis.grids import TimeGrid, Times, as_times
 from deis.integrators.base import BlackBox, Integrator, Stepping, Steps, as_integrator
 from deis.integrators.plan import Plan
+from deis.integrators.planned import Planned
+from deis.integrators.signature import signature
 from deis.loop import Noise, Reached, accumulation_dtype, march
 from deis.numerics.host import on_host
 from deis.odes.base import Coefficient, SemilinearODE
@@ -80,7 +82,7 @@ def solve(
     (tensor([0.6321], dtype=torch.float64), 2)
     """
     grid = as_grid(ode, times)
-    method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
+    method = as_integrator(integrator)
     began = time.perf_counter()
     if isinstance(method, BlackBox):
         if checkpoint:
@@ -119,7 +121,7 @@ def iterate(
 
     :raises CapabilityError: for methods of other libraries, which do not tell their steps.
     """
-    method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
+    method = as_integrator(integrator)
     if isinstance(method, Stepping):
         steps = enumerate(stepping(ode, x0, as_grid(ode, times), method)[1], start=1)
         return (Reached(number, time, x.to(x0.dtype)) for number, (time, x) in steps)
@@ -127,8 +129,10 @@ def iterate(
     return march(plan, form.combine, x0, Evaluator(form), noise)
 
 
-def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) -> Plan:
-    """The plan of an integrator on one ODE and one grid, with its provenance.
+def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | Plan | str) -> Plan:
+    """The plan of an integrator on one ODE and one grid, with its provenance and its signature.
+
+    A ready plan is returned as it is, if it was made for them.
 
     :raises ArgumentError: for times that are not monotone or leave the domain.
     :raises CapabilityError: if the ODE lacks something that the integrator needs.
@@ -139,9 +143,19 @@ def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | str) ->
     2
     """
     method = as_integrator(integrator)
+    plan = _made(ode, times, method)
+    if isinstance(method, Planned):
+        return plan
+    return attrs.evolve(plan, signature=signature(ode.split(plan.splitting), plan.times))
+
+
+def _made(ode: SemilinearODE, times: Times, method: Integrator) -> Plan:
+    """The checked plan, without the signature that a solve does not need."""
     grid = as_grid(ode, times)
     with on_host():
         plan = method.plan(ode, as_times(times if isinstance(times, Tensor) else grid))
+    if isinstance(method, Planned):
+        return plan
     for step, row in plan.distinct_rows():
         if not all(map(_is_finite, row.coefficients())):
             raise DeisError(
@@ -163,14 +177,11 @@ def as_grid(ode: SemilinearODE, times: Times) -> TimeGrid:
 
 
 def prepare(
-    ode: SemilinearODE, x0: Tensor, times: TimeGrid | Tensor, method: Integrator | Plan, noise: Noise | None
+    ode: SemilinearODE, x0: Tensor, times: TimeGrid | Tensor, method: Integrator, noise: Noise | None
 ) -> tuple[SemilinearODE, Plan]:
     """The form of the ODE and the plan, checked against the state; nothing is evaluated."""
     with torch.inference_mode(False):
-        plan = method if isinstance(method, Plan) else make_plan(ode, times, method)
-    grid = as_grid(ode, times)
-    if plan.times != grid.times:
-        raise ArgumentError("times", "must be those that the plan was made for", grid.times, f"use {plan.times}")
+        plan = _made(ode, times, method)
     check_state(x0, plan.is_complex)
     if plan.stochastic and noise is None:
         raise ArgumentError(

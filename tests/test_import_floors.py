@@ -19,10 +19,11 @@ FLOORS = [
 ]
 BELOW_ANALYSIS = set().union(*FLOORS[:-1])
 TOP = "the package itself"
-LIBRARY = BELOW_ANALYSIS | {"analysis", "diffusion", "zoo", "interop", "testing", TOP}
+LIBRARY = BELOW_ANALYSIS | {"analysis", "diffusion", "tuning", "zoo", "interop", "testing", TOP}
 
 ALLOWED = {unit: set().union(*FLOORS[: floor + 1]) for floor, units in enumerate(FLOORS) for unit in units} | {
     "diffusion": BELOW_ANALYSIS | {"diffusion"},
+    "tuning": BELOW_ANALYSIS | {"analysis", "diffusion", "tuning"},
     "zoo": BELOW_ANALYSIS | {"diffusion", "zoo"},
     "interop": LIBRARY - {"zoo"},
     "testing": LIBRARY,
@@ -108,6 +109,8 @@ def test_the_check_sees_the_whole_package():
         ("deis/analysis/metrics.py", "from deis.diffusion.ode import ProbabilityFlowODE"),
         ("deis/diffusion/ode.py", "from deis.zoo.weights import load"),
         ("deis/diffusion/ode.py", "from deis.analysis import metrics"),
+        ("deis/diffusion/ode.py", "from deis.tuning.grid import optimise_grid"),
+        ("deis/tuning/grid.py", "from deis.zoo.weights import load"),
         ("deis/zoo/unet.py", "from deis.interop import diffusers"),
         ("deis/interop/diffusers.py", "from deis.zoo import unet"),
         ("deis/interop/diffusers.py", "from deis.study import report"),

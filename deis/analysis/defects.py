@@ -11,7 +11,7 @@ from deis.analysis.metrics import rmse
 from deis.analysis.reference import MARGIN, Norm, Reference, reference
 from deis.errors import ArgumentError
 from deis.fields import need
-from deis.grids import TimeGrid, Times
+from deis.grids import Times
 from deis.integrators.base import Integrator, as_integrator
 from deis.integrators.combine import combine
 from deis.integrators.plan import Plan, Row, Step
@@ -240,11 +240,8 @@ def local_defects(
     True
     """
     need("problem", problem, Problem, "for example InitialValueProblem(ode, x0)")
-    method = integrator if isinstance(integrator, Plan) else as_integrator(integrator)
-    grid = times if isinstance(times, TimeGrid) else TimeGrid(times)
-    plan = method if isinstance(method, Plan) else make_plan(problem.ode, grid, method)
-    if plan.times != grid.times:
-        raise ArgumentError("times", "must be those that the plan was made for", grid.times, f"use {plan.times}")
+    method = as_integrator(integrator)
+    plan = make_plan(problem.ode, times, method)
     _check_deterministic(plan)
     moments = quadrature_defects(problem.ode, plan, clock or str(getattr(method, "clock", "t")))
     path = reference(problem, _needed(plan), nfe=max(240, _PER_STEP * len(plan.steps)) if nfe is None else nfe)

@@ -1,7 +1,7 @@
 """What studies are given: integrators, whole numbers, grids and references, checked before any work."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ Grid = GridFamily | str | Callable[[tuple[float, float], int], Times]
 
 
 def labelled(values: Any) -> dict[str, Integrator]:
-    """Deterministic integrators by label: those given by name keep it, the others have their ``repr``.
+    """Deterministic integrators by label: those given by name or in a table keep it, the others have their ``repr``.
 
     :raises UnknownNameError: for a name that is not registered.
     :raises ArgumentError: if there are none, or one is no integrator or adds noise.
@@ -28,7 +28,8 @@ def labelled(values: Any) -> dict[str, Integrator]:
         given = [values]
     if not given:
         raise ArgumentError("integrators", "must hold at least one", given, "for example ['tab3']")
-    methods = {value if isinstance(value, str) else repr(value): as_integrator(value) for value in given}
+    table = values if isinstance(values, Mapping) else {v if isinstance(v, str) else repr(v): v for v in given}
+    methods = {label: as_integrator(value) for label, value in table.items()}
     for method in methods.values():
         if method.stochastic:
             raise ArgumentError("integrators", "must not add noise", method, "its solutions are not those of the ODE")

@@ -1,7 +1,7 @@
 """What accuracy costs: error against evaluations of N, seconds and memory."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from deis.analysis.reference import reference as solved
 from deis.errors import ArgumentError, CapabilityError, DeisError, NetworkError
 from deis.fields import need
 from deis.grids import TimeGrid
-from deis.integrators.base import BlackBox, Integrator, need_steps
+from deis.integrators.base import BlackBox, Integrator, least_intervals, need_steps
 from deis.integrators.plan import Plan, Step
 from deis.problems import Problem
 from deis.solve import solve
@@ -75,7 +75,7 @@ class WorkPrecision:
 
 def work_precision(
     problem: Problem,
-    integrators: Iterable[Integrator | str] | Integrator | str,
+    integrators: Iterable[Integrator | Plan | str] | Mapping[str, Integrator] | Integrator | Plan | str,
     budgets: Iterable[int] = BUDGETS,
     *,
     grid: Grid = "t",
@@ -90,9 +90,9 @@ def work_precision(
     is too coarse to measure is left out, with a note, and so is a solve that fails.
 
     :param problem: an ODE with its initial state.
-    :param integrators: deterministic integrators, or their names.
+    :param integrators: deterministic integrators, their names, or plans; or a table of them by label.
     :param budgets: numbers of evaluations of N.
-    :param grid: a grid family, its name, or a function from (domain, intervals) to times.
+    :param grid: a grid family, its name, or a function from (domain, intervals) to times; plans bring their own.
     :param norm: distance of a state from the reference.
     :param repeats: how often each solve is timed.
     :param reference: the solution at the end of the grids; None for :func:`~deis.analysis.reference` with four times
@@ -113,7 +113,8 @@ def work_precision(
     for method in methods.values():
         need_steps(method)
         if not isinstance(method, BlackBox):
-            method.plan(problem.ode, make_times(problem.ode, grid, 1))  # what it lacks shows before any work
+            times = make_times(problem.ode, method.own_grid or grid, least_intervals(method))
+            method.plan(problem.ode, times)  # what it lacks shows before any work
     target = solved(problem, nfe=max(240, 4 * max(counts))) if reference is None else reference
     check_end(target, make_times(problem.ode, grid, 1))
     jobs = [
@@ -170,7 +171,7 @@ def _filled(
     """The row with all that can be measured of it."""
     try:
         intervals = None if row.budget is None else method.most_intervals(row.budget)
-        times = make_times(problem.ode, grid, intervals or 1)
+        times = make_times(problem.ode, method.own_grid or grid, intervals or 1)
         runs = [_run(problem, method, times) for _ in range(repeats)]
     except (CapabilityError, NetworkError):
         raise

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from deis import Integrator
 from deis.analysis import Reference, geometric_mean_rmse
 from deis.cli.compare_problem import compare_on_problem
-from deis.cli.options import ALL, BUDGETS, METHODS, PROBLEM, check_plan, requested, sampling_options
+from deis.cli.options import ALL, BUDGETS, METHODS, PLANS, PROBLEM, check_plan, requested, sampling_options
 from deis.cli.record import options
 from deis.cli.tables import blocks, cell, wins, write_csv
 from deis.files import output_folder
@@ -40,7 +40,7 @@ _MEASURES: Final = {"geometric_rmse": "error per sample", "frechet": "Frechet di
     type=METHODS,
     default=_INTEGRATORS,
     show_default=True,
-    help=f"See deis list; {ALL}: every one without noise that keeps a budget.",
+    help=f"See deis list; {PLANS}. {ALL}: every one without noise that keeps a budget.",
 )
 @click.option("--nfe", type=BUDGETS, default="5,10,20", show_default=True, help="Budgets of network calls.")
 @sampling_options(seeds="0-255", outdir="deis-results/compare", batch=256)

@@ -51,7 +51,7 @@ def compare_on_problem(params: dict[str, Any], given: set[str]) -> None:
     outdir: Path = params["outdir"]
     output_folder(outdir, _FILES, force=params["force"])
     reference = reference_of(problem)
-    rows = compare_on(problem, list(methods), budgets, grid, reference)
+    rows = compare_on(problem, methods, budgets, grid, reference)
     doubt = reference.uncertainty(value_rmse(problem))
     click.echo("\n".join(_report(rows, reference, doubt)))
     _write(outdir, params, rows, reference, doubt)

@@ -104,7 +104,8 @@ def data_options(
 def course(params: dict[str, Any], nfe: int) -> Course:
     """The course that the options describe; what was left out of them is filled in."""
     model: Model = params["model"].value
-    method, grid = params["integrator"].value, params["grid"].value
+    method = params["integrator"].value
+    grid = method.own_grid or params["grid"].value
     if params["dtype"] is None:
         params["dtype"] = str(model.dtype).removeprefix("torch.")
     with usage():

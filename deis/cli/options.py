@@ -25,6 +25,7 @@ from deis import (
 )
 from deis.integrators.base import need_steps
 from deis.study import Request
+from deis.study.methods import method_of
 from deis.study.seeds import parse_seeds
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MOST_NFE: Final = 100_000
 ALL: Final = "all"
+PLANS: Final = "also a plan.json, a ./folder of plans, or zoo/MODEL for those of a model"
 _DTYPES: Final = {
     str(d).removeprefix("torch."): d for d in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 }
@@ -55,7 +57,7 @@ class Parsed(click.ParamType, Generic[T]):  # type: ignore[type-arg]  # generic 
         """Text to the text with its meaning."""
         try:
             return value if isinstance(value, Given) else Given(value, self._parse(value))
-        except (ArgumentError, UnknownNameError) as error:
+        except (ArgumentError, UnknownNameError, CapabilityError) as error:
             self.fail(str(error), param, ctx)
 
 
@@ -88,7 +90,7 @@ def parse_integrators(text: str) -> dict[str, Integrator]:
     for name in names:
         if names.count(name) > 1:
             raise ArgumentError("integrators", "must name each one once", name)
-    return {name: INTEGRATORS.create(name) for name in names}
+    return {name: method_of(name) for name in names}
 
 
 def chosen_integrators(text: str) -> dict[str, Integrator]:
@@ -112,7 +114,7 @@ def parse_device(text: str) -> torch.device:
     return device
 
 
-INTEGRATOR: Final = Parsed("integrator", INTEGRATORS.create)
+INTEGRATOR: Final = Parsed("integrator", method_of)
 PROBLEM: Final = Parsed("problem", PROBLEMS.create)
 METHODS: Final = Parsed("list", chosen_integrators)
 BUDGETS: Final = Parsed("list", parse_budgets)
@@ -121,19 +123,24 @@ BUDGETS: Final = Parsed("list", parse_budgets)
 def sampling_options(
     seeds: str, outdir: str, batch: int, grid: str = "default", label: str = "all; digits takes seed mod 10"
 ) -> Callable[[Command], Command]:
-    """The options that say what is sampled, how, and where the results go; ``seeds`` "" for a command without them."""
+    """The options that say what is sampled, how, and where the results go.
+
+    ``seeds`` or ``grid`` "" is for a command without such an option.
+    """
     options = [
         click.option(
             "--model", type=Parsed("name", zoo.load), default="digits", show_default=True, help="See deis list."
         ),
         click.option("--label", type=int, help=f"Class of all samples.  [default: {label}]"),
         click.option("--guidance", type=float, default=1.0, show_default=True, help="Classifier-free; 1 is none."),
-        click.option(
-            "--grid", type=Parsed("grid", make_grid), default=grid, show_default=True, help="t, t1.5, rho7 ..."
-        ),
-        click.option(
-            "--seeds", type=Parsed("seeds", parse_seeds), default=seeds, show_default=True, help="One a sample."
-        ),
+    ]
+    if grid:
+        kind = Parsed("grid", make_grid)
+        options += [click.option("--grid", type=kind, default=grid, show_default=True, help="t, t1.5, rho7 ...")]
+    if seeds:
+        rows = Parsed("seeds", parse_seeds)
+        options += [click.option("--seeds", type=rows, default=seeds, show_default=True, help="One a sample.")]
+    options += [
         click.option("--batch", type=click.IntRange(1), default=batch, show_default=True, help="Samples at a time."),
         click.option("--device", type=Parsed("name", parse_device), default="cpu", show_default=True),
         click.option("--dtype", type=click.Choice(list(_DTYPES)), help="[default: the model's own]"),
@@ -142,7 +149,7 @@ def sampling_options(
     ]
 
     def add(command: Command) -> Command:
-        for option in reversed(options if seeds else [*options[:4], *options[5:]]):
+        for option in reversed(options):
             command = option(command)
         return command
 
@@ -158,20 +165,31 @@ def usage() -> Iterator[None]:
         raise click.UsageError(str(error), click.get_current_context(silent=True)) from error
 
 
-def requested(params: dict[str, Any]) -> Request:
-    """The request that the shared options describe; None for ``dtype`` becomes the model's."""
-    model: zoo.Model = params["model"].value
-    if params["dtype"] is None:
-        params["dtype"] = str(model.dtype).removeprefix("torch.")
-    label, guidance = params["label"], params["guidance"]
+def ode_by_seed(params: dict[str, Any]) -> Callable[[Sequence[int]], ProbabilityFlowODE]:
+    """From seeds to the ODE of their samples, as the shared options describe it."""
+    model, label, guidance = params["model"].value, params["label"], params["guidance"]
 
     def ode_of(seeds: Sequence[int]) -> ProbabilityFlowODE:
-        return model.ode(model.labels(seeds) if label is None else label, guidance)
+        ode: ProbabilityFlowODE = model.ode(model.labels(seeds) if label is None else label, guidance)
+        return ode
 
-    seeds, grid, device = (params[name].value for name in ("seeds", "grid", "device"))
     with usage():
-        ode_of(seeds)
-    return Request(ode_of, model.shape, seeds, grid, params["batch"], _DTYPES[params["dtype"]], str(device))
+        ode_of([0])
+    return ode_of
+
+
+def precision(params: dict[str, Any]) -> torch.dtype:
+    """The precision that is asked for; None for ``dtype`` becomes the model's."""
+    if params["dtype"] is None:
+        params["dtype"] = str(params["model"].value.dtype).removeprefix("torch.")
+    return _DTYPES[params["dtype"]]
+
+
+def requested(params: dict[str, Any]) -> Request:
+    """The request that the shared options describe; None for ``dtype`` becomes the model's."""
+    dtype, ode_of = precision(params), ode_by_seed(params)
+    seeds, grid, device = (params[name].value for name in ("seeds", "grid", "device"))
+    return Request(ode_of, params["model"].value.shape, seeds, grid, params["batch"], dtype, str(device))
 
 
 def check_plan(ode: ProbabilityFlowODE, grid: GridFamily, method: Integrator, nfe: int | None) -> None:
@@ -179,6 +197,6 @@ def check_plan(ode: ProbabilityFlowODE, grid: GridFamily, method: Integrator, nf
     with usage():
         need_steps(method)
         intervals = 1 if isinstance(method, BlackBox) or nfe is None else method.intervals_for(nfe)
-        times = grid(ode, intervals).tensor()
+        times = (method.own_grid or grid)(ode, intervals).tensor()
         if not isinstance(method, BlackBox):
             method.plan(ode, times)

@@ -12,6 +12,7 @@ from deis.cli.listing import list_
 from deis.cli.sample import sample
 from deis.cli.solve import solve
 from deis.cli.study import study
+from deis.cli.tune import tune
 from deis.errors import DeisError, UnknownNameError
 from deis.version import __version__
 
@@ -41,7 +42,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[list_, sample, solve, compare, encode, interpolate, likelihood, study],
+    commands=[list_, sample, solve, compare, encode, interpolate, likelihood, tune, study],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExamples:\n  deis sample --model digits --label 3 --nfe 8 --outdir threes\n"
     "  deis solve --problem burgers --integrator krogstad --intervals 100 --outdir burgers",

@@ -8,9 +8,10 @@ import numpy as np
 from tqdm import tqdm
 
 from deis import BlackBox, Denoised, Integrator
-from deis.cli.options import INTEGRATOR, MOST_NFE, Given, check_plan, requested, sampling_options, usage
+from deis.cli.options import INTEGRATOR, MOST_NFE, PLANS, Given, check_plan, requested, sampling_options, usage
 from deis.cli.record import options
 from deis.files import output_folder, whole_file
+from deis.integrators.base import usual_nfe
 from deis.study import Drawn, Request, draw, watched
 from deis.study.images import image_grid, write_image
 from deis.study.record import versions, write_json
@@ -24,9 +25,13 @@ _SHOWN: Final = 1024
 @click.command(
     epilog="\b\nExample:\n  deis sample --integrator tab3:corrector=true --nfe 8 --grid t1.5 --seeds 0-15 --outdir out"
 )
-@click.option("--integrator", type=INTEGRATOR, default="default", show_default=True, help="See deis list integrators.")
 @click.option(
-    "--nfe", type=click.IntRange(1, MOST_NFE), help=f"Network calls.  [default: {_NFE}; dopri5 chooses its own]"
+    "--integrator", type=INTEGRATOR, default="default", show_default=True, help=f"See deis list integrators; {PLANS}."
+)
+@click.option(
+    "--nfe",
+    type=click.IntRange(1, MOST_NFE),
+    help=f"Network calls.  [default: {_NFE}, or those of a plan; dopri5 chooses its own]",
 )
 @click.option("--denoise", is_flag=True, help="Let the last call replace the end by the prediction of the data there.")
 @sampling_options(seeds="0-63", outdir="deis-results/sample", batch=64)
@@ -38,11 +43,12 @@ def sample(**params: Any) -> None:
     method, outdir = params["integrator"].value, params["outdir"]
     if isinstance(method, BlackBox) and params["nfe"] is not None:
         raise click.BadOptionUsage("nfe", f"{method!r} chooses its own steps; leave --nfe out and set its tolerances")
-    if not isinstance(method, BlackBox):
-        params["nfe"] = params["nfe"] or _NFE
     if params["denoise"]:
         with usage():
             method = Denoised(method)
+    if method.own_grid and params["grid"].text != "default":
+        raise click.BadOptionUsage("grid", f"{method!r} brings its own times; leave --grid out")
+    params["nfe"] = params["nfe"] or usual_nfe(method, _NFE)
     request = requested(params)
     check_plan(request.ode, request.grid, method, params["nfe"])
     output_folder(outdir, _FILES, force=params["force"])
@@ -67,7 +73,7 @@ def _write(outdir: Path, params: dict[str, Any], method: Integrator, request: Re
         {
             "options": options(params),
             "integrator": repr(method),
-            "grid": repr(request.grid),
+            "grid": repr(method.own_grid or request.grid),
             "nfe": drawn.nfe,
             "seconds": drawn.seconds,
             "seconds_in_network": drawn.seconds_in_network,

@@ -66,9 +66,10 @@ def _setup(params: dict[str, Any]) -> Setup:
     recipe = problem.recommended
     for name, kind in (("integrator", INTEGRATOR), ("grid", GRID)):
         params[name] = params[name] or kind.convert(getattr(recipe, name), None, None)
-    params["intervals"] = params["intervals"] or recipe.intervals
-    params["dtype"] = params["dtype"] or str(problem.initial.dtype).removeprefix("torch.")
     method, grid = params["integrator"].value, params["grid"].value
+    own = method.own_grid and method.own_grid.only  # of a plan
+    params["intervals"] = params["intervals"] or own or recipe.intervals
+    params["dtype"] = params["dtype"] or str(problem.initial.dtype).removeprefix("torch.")
     with usage():
         return Setup(problem, method, grid, params["intervals"], _DTYPES[params["dtype"]])
 

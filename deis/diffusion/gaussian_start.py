@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deis.diffusion.ode import ProbabilityFlowODE
-from deis.diffusion.schedules import NoiseSchedule
+from deis.diffusion.shortened import shortened
 from deis.errors import ArgumentError
 from deis.fields import number_in
 from deis.numerics.host import on_host
@@ -75,42 +75,4 @@ class GaussianStart:
 
         :raises ArgumentError: if ``until`` does not lie inside the domain.
         """
-        return attrs.evolve(ode, schedule=_Shortened(ode.schedule, self.until))
-
-
-def _inside(instance: "_Shortened", attribute: object, value: float) -> None:
-    schedule = instance.schedule
-    if not schedule.t_min < value <= schedule.t_max:
-        rule = f"must be a time above {schedule.t_min:g} and at most {schedule.t_max:g}"
-        raise ArgumentError("until", rule, value)
-
-
-@attrs.frozen(eq=False)
-class _Shortened(NoiseSchedule):
-    """A schedule that starts later."""
-
-    schedule: NoiseSchedule
-    t_max: float = attrs.field(validator=_inside)
-
-    @property
-    def t_min(self) -> float:  # type: ignore[override]
-        return self.schedule.t_min
-
-    def alpha(self, t: Tensor) -> Tensor:
-        return self.schedule.alpha(t)
-
-    def sigma(self, t: Tensor) -> Tensor:
-        return self.schedule.sigma(t)
-
-    def log_alpha(self, t: Tensor) -> Tensor:
-        return self.schedule.log_alpha(t)
-
-    def lambda_(self, t: Tensor) -> Tensor:
-        return self.schedule.lambda_(t)
-
-    def time_of_lambda(self, lambda_: Tensor) -> Tensor:
-        return self.schedule.time_of_lambda(lambda_)
-
-    def knots(self) -> Tensor:
-        knots = self.schedule.knots()
-        return knots[knots < self.t_max]
+        return shortened(ode, self.until)

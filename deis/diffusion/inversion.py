@@ -13,6 +13,7 @@ from deis.errors import ArgumentError
 from deis.fields import as_integer, is_integer, is_number
 from deis.grids import GridFamily, Times
 from deis.integrators.base import Integrator
+from deis.integrators.plan import Plan
 from deis.solve import Solution
 
 _OPPOSITE = 1e-6
@@ -48,7 +49,7 @@ def encode(
     x: Tensor,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "default",
+    integrator: Integrator | Plan | str = "default",
     grid: GridFamily | Times | str = "default",
     keep_states: bool = False,
 ) -> Solution:
@@ -59,7 +60,7 @@ def encode(
     :param ode: the probability-flow ODE of a model.
     :param x: data, floating point, shape ``(B, *shape)``; the result keeps its dtype and device.
     :param nfe: number of network calls, as in :func:`~deis.sample`.
-    :param integrator: a deterministic integrator, or the name of a registered one.
+    :param integrator: a deterministic integrator, the name of a registered one, or a plan made for this direction.
     :param grid: a grid family, its name, or times from noise to data, which are gone through backwards: the same
         argument decodes.
     :raises ArgumentError: for stochastic methods, for budgets that cannot be made, and for data that are no tensor.
@@ -77,7 +78,7 @@ def decode(
     latents: Tensor,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "default",
+    integrator: Integrator | Plan | str = "default",
     grid: GridFamily | Times | str = "default",
     keep_states: bool = False,
 ) -> Solution:
@@ -99,7 +100,7 @@ def reconstruct(
     x: Tensor,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "default",
+    integrator: Integrator | Plan | str = "default",
     grid: GridFamily | Times | str = "default",
 ) -> Reconstruction:
     """Encode and decode with the same arguments: what does not come back is the error of the solver.
@@ -125,7 +126,7 @@ def interpolate(
     count: int = 9,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "default",
+    integrator: Integrator | Plan | str = "default",
     grid: GridFamily | Times | str = "default",
 ) -> Interpolation:
     """Paths between data, by :func:`slerp` of their latents (arXiv 2010.02502, section 5.3).

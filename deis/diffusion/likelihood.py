@@ -15,7 +15,7 @@ from deis.errors import ArgumentError, UnknownNameError
 from deis.fields import as_integer, is_integer, is_number
 from deis.grids import GridFamily, Times
 from deis.integrators.base import Integrator
-from deis.integrators.plan import Draw
+from deis.integrators.plan import Draw, Plan
 from deis.odes.divergence import DivergenceODE
 
 DIVERGENCES: Final = ("exact", "hutchinson")
@@ -57,7 +57,7 @@ def log_likelihood(
     x: Tensor,
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "rhork-kutta3:clock=vp_t",
+    integrator: Integrator | Plan | str = "rhork-kutta3:clock=vp_t",
     grid: GridFamily | Times | str = "vp-t2",
     divergence: str = "exact",
     probes: int = 1,

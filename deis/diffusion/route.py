@@ -10,13 +10,13 @@ from torch import Tensor
 from deis.errors import ArgumentError, DeisError
 from deis.fields import as_integer
 from deis.grids import GridFamily, TimeGrid, make_grid
-from deis.integrators.base import BlackBox, Integrator, as_integrator, need_steps
+from deis.integrators.base import BlackBox, Integrator, as_integrator, need_steps, usual_nfe
 from deis.integrators.denoised import Denoised
-from deis.integrators.plan import Plan
 from deis.odes.base import SemilinearODE
 from deis.solve import Solution, solve
 
 _NFE: Final = 10
+_BROUGHT: Final = "must be left out with a plan, which brings its own times"
 
 
 @attrs.frozen
@@ -46,10 +46,12 @@ class Route:
 def plan_route(ode: Any, nfe: Any, integrator: Any, grid: Any, default: int = _NFE, *, denoise: bool = False) -> Route:
     """The route that the arguments of :func:`sample` describe; ``default`` stands for None as ``nfe``.
 
+    A ready plan brings its own times, and one that is alone its own number of calls.
+
     :raises ArgumentError: if they do not fit one another, or ``ode`` is none.
     """
     _check_ode(ode)
-    method = _method(integrator)
+    method = as_integrator(integrator)
     method = Denoised(method) if denoise else method
     return Route(method, *_times(ode, method, as_integer(nfe), grid, default))
 
@@ -81,11 +83,13 @@ def _check_ode(ode: Any) -> None:
     raise ArgumentError("ode", "must be a ProbabilityFlowODE", got, fix)
 
 
-def _method(integrator: Any) -> Integrator:
-    if isinstance(integrator, Plan):
-        fix = "pass a plan to deis.solve, with noise=SampleNoise(seeds)"
-        raise ArgumentError("integrator", "must be an integrator or the name of one", integrator, fix)
-    return as_integrator(integrator)
+def _family(method: Integrator, grid: Any) -> GridFamily:
+    """The grid family, which for a plan is its own times."""
+    if method.own_grid is None:
+        return make_grid(grid)
+    if grid not in ("default", method.own_grid):
+        raise ArgumentError("grid", _BROUGHT, grid)
+    return method.own_grid
 
 
 def _times(ode: SemilinearODE, method: Integrator, nfe: Any, grid: Any, default: int) -> tuple[TimeGrid, int | None]:
@@ -95,9 +99,11 @@ def _times(ode: SemilinearODE, method: Integrator, nfe: Any, grid: Any, default:
     if chooses and nfe is not None:
         raise ArgumentError("nfe", f"must be None for {method!r}, which chooses its own steps", nfe)
     if isinstance(grid, str | GridFamily) or not isinstance(grid, Iterable):
-        calls = None if chooses else default if nfe is None else nfe
-        return make_grid(grid)(ode, 1 if calls is None else method.intervals_for(calls)), calls
+        calls = usual_nfe(method, default) if nfe is None else nfe
+        return _family(method, grid)(ode, 1 if calls is None else method.intervals_for(calls)), calls
     times = grid if isinstance(grid, TimeGrid) else TimeGrid(grid)
+    if method.own_grid and not method.own_grid.holds(times):
+        raise ArgumentError("grid", _BROUGHT, times.times, f"its times are {method.own_grid.grids[0].times}")
     if (times.times[0] < times.times[-1]) != (ode.domain[0] < ode.domain[1]):
         raise ArgumentError("grid", "must run from noise to data", times.times, "reverse it")
     calls = None if chooses else method.nfe(times.intervals)

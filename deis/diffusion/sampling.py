@@ -14,6 +14,7 @@ from deis.errors import ArgumentError
 from deis.fields import need
 from deis.grids import GridFamily, Times
 from deis.integrators.base import Integrator
+from deis.integrators.plan import Plan
 from deis.solve import Solution
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -25,7 +26,7 @@ def sample(
     seeds: Iterable[int],
     *,
     nfe: int | None = None,
-    integrator: Integrator | str = "default",
+    integrator: Integrator | Plan | str = "default",
     grid: GridFamily | Times | str = "default",
     start: GaussianStart | None = None,
     denoise: bool = False,
@@ -38,14 +39,15 @@ def sample(
     :param ode: the probability-flow ODE of a model.
     :param shape: shape of one sample.
     :param seeds: one seed a sample; a sample depends on its own seed only.
-    :param nfe: number of network calls, which is kept exactly; None for 10, or for as many as the given times take, or
-        as a method that chooses its own steps makes.
-    :param integrator: an integrator, or the name of a registered one.
-    :param grid: a grid family, its name, or times from noise to data.
+    :param nfe: number of network calls, which is kept exactly; None for 10, or for as many as the given times or the
+        plan take, or as a method that chooses its own steps makes.
+    :param integrator: an integrator, the name of a registered one, or a plan, which brings its own times.
+    :param grid: a grid family, its name, or times from noise to data; left out with a plan.
     :param start: makes the first part of the way in closed form, down to its own ``until``, where the grid starts.
     :param denoise: let the last of the ``nfe`` calls replace the state at the end by the prediction of the data there.
     :param dtype: float16, bfloat16, float32 or float64.
-    :raises ArgumentError: if the method cannot make ``nfe`` calls; the nearest numbers are named.
+    :raises ArgumentError: if the method cannot make ``nfe`` calls (the nearest numbers are named), and for a plan that
+        was made for another schedule or starts later than at pure noise.
 
     >>> from deis import EDM, GaussianMixture
     >>> ode = GaussianMixture(torch.zeros(1, 2), std=1.0).ode(EDM())

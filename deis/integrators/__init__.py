@@ -13,7 +13,9 @@ from deis.integrators.exponential_runge_kutta import ExponentialRungeKutta
 from deis.integrators.ipndm import IPNDM
 from deis.integrators.langevin import LangevinCorrected
 from deis.integrators.plan import HERE, Draw, Plan, Row, Stage, Step
+from deis.integrators.plan_files import load_plans, save_plans
 from deis.integrators.plan_json import plan_from_json, plan_to_json
+from deis.integrators.planned import Planned
 from deis.integrators.pndm import PNDM
 from deis.integrators.polynomial import PolynomialEIAB
 from deis.integrators.rho_runge_kutta import RhoRungeKutta
@@ -46,6 +48,7 @@ __all__ = [
     "Integrator",
     "LangevinCorrected",
     "Plan",
+    "Planned",
     "PolynomialEIAB",
     "RhoRungeKutta",
     "Row",
@@ -60,6 +63,8 @@ __all__ = [
     "TorchDiffEq",
     "TorchDiffEqFixed",
     "Trajectory",
+    "load_plans",
     "plan_from_json",
     "plan_to_json",
+    "save_plans",
 ]

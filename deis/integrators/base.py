@@ -11,6 +11,7 @@ from torch import Tensor
 from deis.errors import ArgumentError, CapabilityError
 from deis.fields import is_integer
 from deis.grids import Times
+from deis.integrators.own_grid import OwnGrid
 from deis.integrators.plan import Plan
 from deis.odes.base import Clock, SemilinearODE
 from deis.registry import Registry
@@ -29,6 +30,7 @@ class Integrator(abc.ABC):
     2. :meth:`plan`: from an ODE and times to a :class:`~deis.Plan`.
     3. :attr:`evaluations_per_step`, or :meth:`nfe` where steps differ.
     4. :attr:`stochastic`, if it adds noise.
+    5. :attr:`own_grid`, if it runs on times of its own only.
 
     The ``repr`` is its label.
     """
@@ -38,6 +40,8 @@ class Integrator(abc.ABC):
     stochastic: ClassVar[bool] = False
     source: ClassVar[str] = ""
     """Paper and equation."""
+    own_grid: OwnGrid | None = None
+    """The only times on which it runs, in the place of a grid that is common to several methods."""
 
     @abc.abstractmethod
     def plan(self, ode: SemilinearODE, times: Times) -> Plan:
@@ -60,10 +64,9 @@ class Integrator(abc.ABC):
         """
         intervals = self.most_intervals(nfe)
         if self.nfe(intervals) != nfe:
-            near = f"{self.nfe(intervals)} or {self.nfe(intervals + 1)}"
-            raise ArgumentError(
-                "nfe", f"must be a number of evaluations that {self!r} can make", nfe, f"ask for {near}"
-            )
+            near = self.own_grid.counts if self.own_grid else (intervals, intervals + 1)
+            rule = f"must be a number of evaluations that {self!r} can make"
+            raise ArgumentError("nfe", rule, nfe, self._offer(near))
         return intervals
 
     def most_intervals(self, nfe: int) -> int:
@@ -73,12 +76,24 @@ class Integrator(abc.ABC):
         """
         if not is_integer(nfe) or not 1 <= nfe <= _MOST_INTERVALS:
             raise ArgumentError("nfe", f"must be a whole number from 1 to {_MOST_INTERVALS}", nfe)
+        if self.own_grid:
+            return self._most_of_its_own(nfe, self.own_grid.counts)
         if self.nfe(1) > nfe:
             raise ArgumentError("nfe", f"must be at least {self.nfe(1)} for {self!r}", nfe)
         intervals = 1
         while self.nfe(intervals + 1) <= nfe:
             intervals += 1
         return intervals
+
+    def _most_of_its_own(self, nfe: int, counts: Sequence[int]) -> int:
+        fitting = [count for count in counts if self.nfe(count) <= nfe]
+        if not fitting:
+            rule = f"must be at least {min(map(self.nfe, counts))} for {self!r}"
+            raise ArgumentError("nfe", rule, nfe, self._offer(counts))
+        return max(fitting, key=self.nfe)
+
+    def _offer(self, counts: Sequence[int]) -> str:
+        return f"ask for {' or '.join(str(self.nfe(count)) for count in counts)}"
 
     def need_clock(self, ode: SemilinearODE, name: str) -> Clock:
         """The clock of the ODE that this method runs in.
@@ -91,14 +106,18 @@ class Integrator(abc.ABC):
             raise CapabilityError(f"{self!r} needs the clock {name!r}: {error}; choose another by clock=") from None
 
 
-def as_integrator(value: "Integrator | str") -> Integrator:
-    """An integrator, or the registered one of that name.
+def as_integrator(value: "Integrator | Plan | str") -> Integrator:
+    """An integrator, the registered one of a name, or what a ready plan does.
 
     :raises UnknownNameError: if there is none of that name.
     :raises ArgumentError: for anything else.
     """
     if isinstance(value, str):
         return INTEGRATORS.create(value)
+    if isinstance(value, Plan):
+        from deis.integrators.planned import Planned  # which is an integrator, and so comes after this module
+
+        return Planned((value,))
     if not isinstance(value, Integrator):
         fix = f"write {value.__name__}()" if isinstance(value, type) else "for example deis.PolynomialEIAB()"
         raise ArgumentError("integrator", "must be an integrator or the name of one", value, fix)
@@ -177,6 +196,19 @@ def need_steps(method: Integrator) -> None:
     """
     if isinstance(method, BlackBox) and not method.chooses_steps:
         raise CapabilityError(f"{method!r} makes one step on each interval of a grid; call deis.solve with its times")
+
+
+def least_intervals(method: Integrator) -> int:
+    """Intervals of the smallest grid on which a method shows what it needs."""
+    return min(method.own_grid.counts) if method.own_grid else 1
+
+
+def usual_nfe(method: Integrator, default: int) -> int | None:
+    """The budget where none is given: that of a single plan, else ``default``; None where the method chooses it."""
+    if isinstance(method, BlackBox):
+        return None
+    only = method.own_grid and method.own_grid.only
+    return method.nfe(only) if only else default
 
 
 Steps = Generator[tuple[float, Tensor], None, Account]

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
+from weakref import ReferenceType
 
 import attrs
 import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError
-from deis.odes.base import Coefficient
+from deis.odes.base import Coefficient, SemilinearODE
 
 Span = tuple[float, float]
 """Start and end, in the logarithm of a Brownian motion's time."""
@@ -167,13 +168,16 @@ class Plan:
     :param steps: the steps, each starting where the one before it ended.
     :param splitting: the splitting of the ODE whose N is asked for.
     :param provenance: where the plan comes from (integrator, ODE, version).
+    :param signature: tells the linear part that it was made for; empty for a plan that is taken for any.
 
-    Two plans are equal when all their numbers agree to rounding (1e-12 of the largest in the row).
+    Two plans are equal when all their times and coefficients agree to rounding (1e-12 of the largest in the row).
     """
 
     steps: tuple[Step, ...] = attrs.field(converter=_steps, validator=_chained, repr=lambda steps: f"<{len(steps)}>")
     splitting: str = "N"
     provenance: Mapping[str, str] = attrs.field(factory=dict)
+    signature: tuple[float, ...] = attrs.field(default=(), repr=False)
+    checked: "list[ReferenceType[SemilinearODE]]" = attrs.field(factory=list, init=False, repr=False)  # of the last ODE
     _cast: "dict[tuple[torch.dtype, torch.device], Plan]" = attrs.field(factory=dict, init=False, repr=False)
 
     @property
@@ -242,7 +246,7 @@ class Plan:
             correct, error = (row and new[id(row)] for row in (old.correct, old.error))
             return Step(old.start, old.end, stages, new[id(old.advance)], correct, error, old.draws)
 
-        return Plan(map(step, self.steps), self.splitting, self.provenance)
+        return attrs.evolve(self, steps=map(step, self.steps))
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> "Plan":
         """The plan with diagonal and matrix coefficients in a state's precision and on its device.

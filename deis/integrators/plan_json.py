@@ -1,4 +1,4 @@
-"""Plans as JSON: every number, the splitting and the provenance."""
+"""Plans as JSON: every number, the splitting, the provenance and the signature."""
 
 import json
 from typing import Any
@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from deis.errors import ArgumentError
+from deis.fields import is_number
 from deis.integrators.plan import HERE, Plan, Row, Stage, Step
 from deis.odes.base import Coefficient
 
-_FORMAT = "deis-plan-2"
+_FORMAT = "deis-plan-3"
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -27,6 +28,7 @@ def plan_to_json(plan: Plan) -> str:
             "format": _FORMAT,
             "splitting": plan.splitting,
             "provenance": dict(plan.provenance),
+            "signature": list(plan.signature),
             "steps": [_dump_step(step) for step in plan.steps],
         },
         indent=1,
@@ -42,12 +44,25 @@ def plan_from_json(text: str) -> Plan:
         data = json.loads(text, parse_constant=_refuse)
         if data["format"] != _FORMAT:
             raise ArgumentError("plan", f"must have the format {_FORMAT!r}", data["format"])
-        return Plan([_load_step(step) for step in data["steps"]], data["splitting"], data["provenance"])
+        splitting, provenance, signature = _checked(data)
+        return Plan([_load_step(step) for step in data["steps"]], splitting, provenance, signature)
     except ArgumentError:
         raise
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:  # the last: of torch, and of nesting
         trouble = f"{type(error).__name__}: {error}"
         raise ArgumentError("plan", "must be JSON written by plan_to_json", trouble) from None
+
+
+def _checked(data: dict[str, Any]) -> tuple[str, dict[str, str], tuple[float, ...]]:
+    """What a plan says of itself."""
+    splitting, provenance, signature = data["splitting"], data["provenance"], data["signature"]
+    if not isinstance(splitting, str):
+        raise ArgumentError("splitting", "must be a text", splitting)
+    if not isinstance(provenance, dict) or not all(isinstance(value, str) for value in provenance.values()):
+        raise ArgumentError("provenance", "must be a table of texts", provenance)
+    if not isinstance(signature, list) or not all(map(is_number, signature)):
+        raise ArgumentError("signature", "must be a list of finite numbers", signature)
+    return splitting, provenance, tuple(map(float, signature))
 
 
 def _refuse(constant: str) -> None:

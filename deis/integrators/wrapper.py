@@ -7,6 +7,7 @@ from torch import Tensor
 
 from deis.errors import ArgumentError
 from deis.integrators.base import BlackBox, Integrator, as_integrator
+from deis.integrators.own_grid import OwnGrid
 from deis.integrators.plan import Step
 from deis.odes.base import SemilinearODE
 
@@ -21,6 +22,10 @@ class Wrapper(Integrator):
     @property
     def order(self) -> int:  # type: ignore[override]
         return self.method.order
+
+    @property
+    def own_grid(self) -> OwnGrid | None:  # type: ignore[override]
+        return self.method.own_grid
 
     @property
     def evaluations_per_step(self) -> int:  # type: ignore[override]

@@ -8,11 +8,9 @@ come from a left Riemann sum of 10 000 points in float32 (relative error about 1
 import cmath
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,18 +18,15 @@ from deis.diffusion import NetworkTime, NoiseSchedule, ProbabilityFlowODE
 from deis.errors import ArgumentError, UnknownNameError
 from deis.fields import is_integer, is_number
 from deis.grids import PowerGrid, TimeGrid
-from deis.integrators import IPNDM, Integrator, PolynomialEIAB, RhoRungeKutta
-from deis.solve import solve
-
-Function = Callable[[Any], Any]
-Values = Callable[[Tensor], Tensor]
+from deis.integrators import IPNDM, Integrator, Plan, Planned, PolynomialEIAB, RhoRungeKutta
+from deis.interop.elementwise import Function, Values, on_tensors
+from deis.solve import make_plan, solve
 
 _CLOCKS = {"t": "t", "rho": "rho", "log": "log_rho"}
 _METHODS = ("t_ab", "rho_ab", "rho_rk", "ipndm")
 _TABLEAUX = {"1euler": "euler", "2heun": "heun2", "3kutta": "kutta3", "3ral": "ralston3"}
 _TABLEAUX |= {"3heun": "heun3", "3vdh": "houwen3", "3ssprk": "ssprk3", "4rk": "rk4"}
 _LARGEST = 1 - 2.0**-50  # a factor on alpha: rho and lambda stay finite where alpha is 1, as at t = 0
-_SLOPE_STEP = 2.0**-16  # of the span, for derivatives of functions that torch cannot differentiate
 
 
 def _float64(value: Any) -> Tensor:
@@ -67,38 +62,6 @@ def get_cos_alpha_fns() -> tuple[Function, Function]:
     return t2alpha, alpha2t
 
 
-def _on_tensors(name: str, function: Function, probe: Tensor) -> Values:
-    """``function`` on float64 tensors of any shape, differentiable, be it written in torch, numpy or plain Python."""
-
-    def native(t: Tensor) -> Tensor:
-        return torch.as_tensor(function(t)).to("cpu", torch.float64)
-
-    def array(t: Tensor) -> Tensor:
-        return torch.from_numpy(np.array(function(t.numpy()), dtype=np.float64))
-
-    def one_by_one(t: Tensor) -> Tensor:
-        return torch.tensor([float(function(v)) for v in t], dtype=torch.float64)
-
-    def differences(values: Values, t: Tensor) -> Tensor:
-        point, value = t.detach(), values(t.detach())
-        low, high = (point - step).clamp(min=probe.min()), (point + step).clamp(max=probe.max())
-        return value + (values(high) - values(low)) / (high - low) * (t - point) if t.requires_grad else value
-
-    step = _SLOPE_STEP * (probe.max() - probe.min())
-    with torch.inference_mode(False), torch.enable_grad():
-        for values, differentiable in ((native, True), (array, False), (one_by_one, False)):
-            t = probe.clone().requires_grad_(differentiable)
-            try:
-                result = values(t)
-            except Exception as error:  # whatever a function does with what it was not written for
-                reason = error
-                continue
-            if result.shape == t.shape and result.requires_grad == differentiable:
-                outer = values if differentiable else partial(differences, values)
-                return lambda t: outer(t.reshape(-1)).reshape(t.shape)
-    raise ArgumentError(name, "must be an elementwise function in torch, numpy or plain Python", function) from reason
-
-
 @attrs.frozen(eq=False)
 class VPSDE(NoiseSchedule):
     """Variance preserving SDE given by its alpha; also a :class:`deis.NoiseSchedule`, whose alpha(t) is the root of it.
@@ -121,14 +84,14 @@ class VPSDE(NoiseSchedule):
     def _forward(self) -> Values:
         if not self.sampling_eps < self.sampling_T < math.inf:
             raise ArgumentError("sampling_T", f"must be above sampling_eps = {self.sampling_eps:g}", self.sampling_T)
-        return _on_tensors("t2alpha_fn", self.t2alpha_fn, self._probe())
+        return on_tensors("t2alpha_fn", self.t2alpha_fn, self._probe())
 
     @_time_of.default
     def _backward(self) -> Values:
         alpha = self._alpha_of(self._probe())
         if not (bool((alpha[1:] < alpha[:-1]).all()) and alpha[-1] > 0 and alpha[0] <= 1):
             raise ArgumentError("t2alpha_fn", "must fall strictly, from 1 at most, and stay above 0", alpha.tolist())
-        return _on_tensors("alpha2t_fn", self.alpha2t_fn, alpha)
+        return on_tensors("alpha2t_fn", self.alpha2t_fn, alpha)
 
     def __attrs_post_init__(self) -> None:
         t = self._probe()[1:-1]
@@ -248,7 +211,7 @@ def get_sampler(
     ts_phase: str,
     ts_order: float,
     num_step: int,
-    method: str = "rho_rk",
+    method: str | Plan = "rho_rk",
     ab_order: int = 3,
     rk_method: str = "3kutta",
 ) -> Callable[[Tensor], Tensor]:
@@ -263,7 +226,8 @@ def get_sampler(
     :param ts_phase: ``t`` or ``rho``, in whose power 1 / ts_order the grid is uniform, or ``log`` (of rho).
     :param ts_order: that power; ``log`` has none. ``ipndm`` ignores both and is uniform in t.
     :param num_step: number of steps; ``eps_fn`` is called once in each, by ``rho_rk`` once for each stage.
-    :param method: ``t_ab``, ``rho_ab``, ``rho_rk`` or ``ipndm``.
+    :param method: ``t_ab``, ``rho_ab``, ``rho_rk`` or ``ipndm``; or a plan made for ``sde`` with ``num_step`` steps, in
+        whose place ``ts_phase``, ``ts_order`` and the rest say nothing.
     :param ab_order: degree of the polynomials of ``t_ab`` and ``rho_ab``; one less than ``steps`` in this package.
     :param rk_method: 1euler, 2heun, 3kutta, 3ral, 3heun, 3vdh, 3ssprk or 4rk, for ``rho_rk``.
     :raises UnknownNameError: for unknown names; near misses are shown.
@@ -285,9 +249,11 @@ def get_sampler(
         eps = eps_fn(x, t)
         return eps.to(x.dtype) if isinstance(eps, Tensor) else eps  # under autocast they differ
 
+    ode = ProbabilityFlowODE(sde, network, network_time=_ScalarTime())
+    if isinstance(method, Plan):
+        return _sampler(ode, _ready(ode, method, num_step))
     method = str(method).lower()
     integrator = _integrator(method, ab_order, rk_method)
-    ode = ProbabilityFlowODE(sde, network, network_time=_ScalarTime())
     phase, order = ("t", 1) if method == "ipndm" else (ts_phase, ts_order)
     grid = _grid(ode, phase, order, num_step)
     whole = _whole(grid, int(sde.sampling_T)) if isinstance(sde, DiscreteVPSDE) else None
@@ -296,4 +262,16 @@ def get_sampler(
         raise ArgumentError("sde", "must give finite coefficients on its grid", sde, "raise sampling_eps a little")
     if whole and method in ("t_ab", "ipndm"):
         ode = attrs.evolve(ode, network_time=_ScalarTime(dtype=torch.int32))
+    return _sampler(ode, plan)
+
+
+def _ready(ode: ProbabilityFlowODE, plan: Plan, intervals: int) -> Plan:
+    if plan.stochastic:
+        raise ArgumentError("method", "must be a plan without noise", plan, "call deis.sample with it")
+    if len(plan.times) - 1 != intervals:
+        raise ArgumentError("num_step", f"must be {len(plan.times) - 1}, the steps of the plan", intervals)
+    return make_plan(ode, Planned((plan,)).own_grid(ode, intervals), plan)
+
+
+def _sampler(ode: ProbabilityFlowODE, plan: Plan) -> Callable[[Tensor], Tensor]:
     return lambda noise: solve(ode, noise, plan.times, plan).x

@@ -9,6 +9,7 @@ from deis.study.reading import StudyError, load_study
 from deis.study.report import report
 from deis.study.runner import run
 from deis.study.targets import ModelTarget, ProblemTarget
+from deis.study.tune_report import tune_report
 from deis.study.workers import WorkerDied
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "reference_samples",
     "report",
     "run",
+    "tune_report",
     "watched",
     "winners",
 ]

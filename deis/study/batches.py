@@ -25,6 +25,7 @@ class Request:
     :param ode_of: the probability-flow ODE for samples of some seeds; only what it is conditioned on may differ.
     :param shape: shape of one sample.
     :param seeds: one seed a sample.
+    :param grid: of integrators that bring none of their own.
     :param batch: most samples at a time.
     """
 
@@ -50,7 +51,7 @@ class Request:
             seeds,
             nfe=nfe,
             integrator=integrator,
-            grid=self.grid,
+            grid=integrator.own_grid or self.grid,
             keep_states=keep_states,
             dtype=self.dtype,
             device=self.device,

@@ -32,7 +32,7 @@ class Cell:
     """One integrator on one target, grid and budget.
 
     :param method: None for the reference of the target.
-    :param grid: none for the reference, and for methods that choose their own steps.
+    :param grid: none for the reference, and for methods that choose their own steps; ``own`` for plans.
     :param budget: likewise.
     """
 

@@ -16,6 +16,7 @@ from deis.solve import solve
 from deis.study.batches import Request, draw
 from deis.study.cells import Cell, Findings, write_result
 from deis.study.measures import METRICS, Error, measure
+from deis.study.methods import OWN
 from deis.study.outcomes import Estimate
 from deis.study.references import solution
 from deis.study.targets import ModelTarget, ProblemTarget
@@ -59,8 +60,7 @@ def _of_model(cell: Cell, folder: Path) -> Findings:
         uncertainty = {name: known.uncertainty(metric.norm) for name, metric in errors.items()}
         arrays = _arrays(known.x, known.states, known.times)
         return Findings(known.nfe, known.method, metrics, uncertainty, note, arrays)
-    # a method that chooses its own steps learns from the grid only where they start and end
-    request, method = target.request(sampling.seeds, cell.grid or "t", sampling.batch), cell.method.integrator
+    request, method = target.request(sampling.seeds, _common(cell), sampling.batch), cell.method.integrator
     calls = _calls(method, cell.budget)
     drawn = draw(request, method, calls)
 
@@ -86,7 +86,7 @@ def _of_problem(cell: Cell, folder: Path) -> Findings:
     if method.stochastic:
         raise CapabilityError(f"{method!r} adds noise, and {cell.target.title} is no diffusion model")
     calls = _calls(method, cell.budget)
-    times = make_grid(cell.grid or "t")(ode, 1 if calls is None else method.intervals_for(calls))
+    times = (method.own_grid or make_grid(_common(cell)))(ode, 1 if calls is None else method.intervals_for(calls))
     with torch.no_grad():
         found = solve(ode, problem.initial, times, method, keep_states=True)
 
@@ -99,6 +99,11 @@ def _of_problem(cell: Cell, folder: Path) -> Findings:
     arrays = _arrays(found.x[None], torch.stack(found.states)[:, None], found.times)
     seconds = found.seconds_in_network, found.seconds_in_solver
     return Findings(found.nfe, repr(method), metrics, {}, note, arrays, (sum(seconds), seconds[0]))
+
+
+def _common(cell: Cell) -> str:
+    """A grid that is not the method's own; if it chooses its steps, it learns from it only where they start and end."""
+    return "t" if cell.grid in ("", OWN) else cell.grid
 
 
 def _calls(method: Integrator, budget: int | None) -> int | None:

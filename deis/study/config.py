@@ -11,6 +11,7 @@ from deis.fields import integer_in, is_integer
 from deis.grids import make_grid
 from deis.integrators.base import INTEGRATORS, Integrator
 from deis.study.measures import METRICS
+from deis.study.methods import OWN, method_of
 from deis.study.places import MisplacedError, misplaced, placed
 from deis.study.seeds import parse_seeds
 from deis.study.targets import ModelTarget, ProblemTarget, Target
@@ -82,9 +83,10 @@ _GRIDS: Final = _each(make_grid)
 class Method:
     """An integrator with options and grids, as ``[[integrator]]`` describes it.
 
-    :param name: as ``deis list integrators`` shows it.
-    :param options: of that integrator.
-    :param grids: in place of the study's.
+    :param name: as ``deis list integrators`` shows it, or plans: a ``.json`` file, a folder, or ``zoo/NAME`` for those
+        of a model.
+    :param options: of a registered integrator.
+    :param grids: in place of the study's; plans have none but their own.
     :param label: what results call it; None for its name and options.
     :raises MisplacedError: if there is no such integrator, or it does not take the options.
 
@@ -107,11 +109,13 @@ class Method:
             names = [getattr(error, field, None) for field in ("argument", "kind", "name", "value")]
             guilty = [option for option in self.options if option in names]
             raise misplaced(("options", guilty[0]) if guilty else ("name",), error) from error
+        if self.grids and self.integrator.own_grid:
+            raise MisplacedError(("grids",), "must be left out with plans, which bring their own times")
 
     @property
     def integrator(self) -> Integrator:
         """The integrator itself."""
-        return INTEGRATORS.create(self.name, **self.options)
+        return method_of(self.name, **self.options)
 
     @property
     def title(self) -> str:
@@ -177,7 +181,7 @@ class Study:
 
     def grids_of(self, method: Method) -> tuple[str, ...]:
         """The grids that an integrator of the study runs on."""
-        return method.grids or self.grids
+        return (OWN,) if method.integrator.own_grid else method.grids or self.grids
 
 
 def _differ(key: str, names: Sequence[Sequence[str]]) -> None:

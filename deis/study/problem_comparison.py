@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from deis.analysis import Reference, WorkPoint, work_precision
 from deis.errors import CapabilityError
 from deis.grids import GridFamily
-from deis.integrators.base import Integrator, need_steps
+from deis.integrators.base import Integrator, least_intervals, need_steps
 from deis.problems import Problem
 from deis.study.figures import Curve, Point, add_legend, panel, panels_with_legend
 from deis.study.solving import Setup, value_rmse
@@ -28,7 +28,7 @@ def check(problem: Problem, methods: Mapping[str, Integrator], grid: GridFamily)
         a budget nor tolerances.
     """
     for method in methods.values():
-        Setup(problem, method, grid, 1, problem.initial.dtype)
+        Setup(problem, method, grid, least_intervals(method), problem.initial.dtype)
         need_steps(method)
 
 
@@ -46,7 +46,7 @@ def fitting(problem: Problem, methods: Mapping[str, Integrator], grid: GridFamil
 
 def compare_on(
     problem: Problem,
-    methods: Sequence[str],
+    methods: Mapping[str, Integrator],
     budgets: Sequence[int],
     grid: GridFamily,
     reference: Reference,

@@ -12,7 +12,7 @@ from deis.analysis import ErrorCurve, Reference, convergence, rmse
 from deis.analysis.reference import MARGIN, Norm
 from deis.errors import ArgumentError
 from deis.grids import GridFamily
-from deis.integrators.base import BlackBox, Integrator
+from deis.integrators.base import BlackBox, Integrator, least_intervals
 from deis.odes.base import SemilinearODE
 from deis.problems import Problem, Recipe
 from deis.solve import Solution, prepare, solve
@@ -51,6 +51,7 @@ class Watched(Problem):
 class Setup:
     """How a problem is solved; what does not fit is refused at once, before any evaluation of N.
 
+    :param grid: for methods that bring none of their own.
     :param intervals: steps; for a method that chooses its own, of times at which its states are wanted.
     :param dtype: of the state.
     :raises ArgumentError: for methods that add noise, and real states of a problem with complex ones or the reverse.
@@ -76,8 +77,13 @@ class Setup:
         if isinstance(self.method, BlackBox):
             self.method.form_of(ode)
         else:
-            prepare(ode, self.problem.initial.to(self.dtype), self.grid(ode, 1), self.method, None)
-        self.grid(ode, self.intervals)
+            times = self._family(ode, least_intervals(self.method))
+            prepare(ode, self.problem.initial.to(self.dtype), times, self.method, None)
+        self._family(ode, self.intervals)
+
+    @property
+    def _family(self) -> GridFamily:
+        return self.method.own_grid or self.grid
 
     @property
     def calls(self) -> int | None:
@@ -88,15 +94,15 @@ class Setup:
         """The solution with all its states; ``tick`` is called after every evaluation of N."""
         ode = ticking(self.problem.ode, tick, "function")
         with torch.no_grad():
-            times = self.grid(ode, self.intervals)
+            times = self._family(ode, self.intervals)
             return solve(ode, self.problem.initial.to(self.dtype), times, self.method, keep_states=True)
 
     def convergence(self, reference: Reference) -> ErrorCurve | None:
         """Errors at a few numbers of intervals around that of the setup, in double precision, and their order.
 
-        None for a method that chooses its own steps.
+        None for a method that chooses its own steps, and for plans.
         """
-        if isinstance(self.method, BlackBox):
+        if isinstance(self.method, BlackBox) or self.method.own_grid:
             return None
         first = self.intervals // 4 if self.intervals >= _FEW else self.intervals
         counts = [first * 2**k for k in range(_HALVINGS + 1)]

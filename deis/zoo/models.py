@@ -15,7 +15,9 @@ from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.schedules import NoiseSchedule, VPLinear
 from deis.errors import ArgumentError, CapabilityError
 from deis.fields import is_integer, is_number
+from deis.integrators.planned import Planned
 from deis.registry import Registry
+from deis.zoo.presets import presets
 from deis.zoo.unet import NO_LABEL, DigitsUNet
 from deis.zoo.weights import load_images, load_unet
 
@@ -58,6 +60,14 @@ class Model(abc.ABC):
         if guidance != 1 and label is None:
             raise ArgumentError("guidance", "must be 1 without a label", guidance, "give a label")
         return self._ode(label, guidance)
+
+    def plans(self) -> Planned:
+        """Plans tuned for the model, one for each of some budgets, to be given where an integrator is wanted.
+
+        :raises CapabilityError: if it comes without any.
+        """
+        names = [name for name in MODELS if MODELS.create(name) == self]
+        return presets(names[0] if names else type(self).__name__)
 
     def images(self, x: Tensor) -> Tensor:
         """Grey levels in [0, 1], shape (B, 8, 8), of states (B, 1, 8, 8)."""

@@ -3,7 +3,7 @@
 import inspect
 from types import ModuleType
 
-PACKAGES = ("deis", "deis.analysis", "deis.study", "deis.zoo", "deis.testing")
+PACKAGES = ("deis", "deis.analysis", "deis.study", "deis.tuning", "deis.zoo", "deis.testing")
 
 
 def defined_in(package: ModuleType, prefixes: list[str], excluded: str | None = None) -> list[str]:

@@ -162,7 +162,7 @@ def test_the_problem_says_what_is_compared_unless_told(deis, tmp_path, hidden):
     content = record(tmp_path)
     assert content["options"]["integrators"] == ",".join(["etd3rk", *INTEGRATORS])
     assert (content["options"]["nfe"], content["options"]["grid"]) == ("6,12,24", "t2")
-    assert content["grid"] == "PowerGrid(clock='t', power=2.0)"
+    assert content["grid"] == "PowerGrid(clock='t', power=2.0, shift=1.0)"
 
 
 def test_the_reference_is_that_of_the_problems_recipe(deis, tmp_path, hidden):

@@ -58,7 +58,7 @@ def test_every_option_is_recorded_with_versions_and_timings(deis, tmp_path):
         "force": False,
     }
     assert "corrector=True" in content["integrator"]
-    assert content["grid"] == "PowerGrid(clock='t', power=1.5)"
+    assert content["grid"] == "PowerGrid(clock='t', power=1.5, shift=1.0)"
     assert content["nfe"] == 4
     assert 0 < content["seconds_in_network"] <= content["seconds"]
     assert content["versions"]["deis"] == library.__version__

@@ -16,7 +16,6 @@ from deis import (
     ProbabilityFlowODE,
     SampleNoise,
     VPLinear,
-    make_plan,
     sample,
     solve,
     zoo,
@@ -218,13 +217,6 @@ def test_wrong_arguments_are_refused_before_any_call(options, message):
     with pytest.raises(ArgumentError, match=message):
         sample(ode, options.pop("shape", (2,)), [0], **options)
     assert network.calls == 0
-
-
-def test_a_plan_belongs_to_solve():
-    ode, _ = counted(VPLinear())
-    plan = make_plan(ode, PowerGrid()(ode, 4), "tab1")
-    with pytest.raises(ArgumentError, match=r"integrator must be an integrator.*pass a plan to deis.solve"):
-        sample(ode, (2,), [0], integrator=plan)
 
 
 @pytest.mark.parametrize(

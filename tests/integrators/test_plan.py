@@ -140,6 +140,11 @@ def test_equality_of_tensors_and_complex_numbers():
     assert ExponentialEuler().plan(dense, TIMES) == ExponentialEuler().plan(dense, TIMES)
 
 
+def test_equality_is_that_of_numbers_not_of_signatures():
+    plan = plan_of()
+    assert attrs.evolve(plan, signature=(1.0,)) == plan == attrs.evolve(plan, signature=(2.0,))
+
+
 def test_a_plan_is_not_hashable():
     with pytest.raises(TypeError, match="unhashable"):
         hash(plan_of())
@@ -154,7 +159,9 @@ def test_repr_is_short():
 
 def test_map_reaches_every_coefficient():
     step = one_step(Row(1.0, [2.0], [5.0]), error=Row(3.0, [4.0]), draws=[None], correct=Row(6.0, [7.0]))
-    plan = Plan([step, Step(1.0, 2.0, [Stage(1.0), Stage(1.5, Row(8.0, [9.0]))], Row(1.0))], "eps", {"by": "hand"})
+    plan = Plan(
+        [step, Step(1.0, 2.0, [Stage(1.0), Stage(1.5, Row(8.0, [9.0]))], Row(1.0))], "eps", {"by": "hand"}, (5.0,)
+    )
     doubled = plan.map(lambda c: 2 * c)
     heres = 2  # the points that are the state itself stay so
     expected = [c * 2 for c in plan.coefficients()]
@@ -163,6 +170,7 @@ def test_map_reaches_every_coefficient():
     assert doubled.times == plan.times
     assert doubled.splitting == "eps"
     assert doubled.provenance == {"by": "hand"}
+    assert doubled.signature == (5.0,)
 
 
 def test_to_moves_tensors_and_leaves_numbers():

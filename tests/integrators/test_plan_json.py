@@ -32,6 +32,7 @@ def test_a_plan_read_back_gives_bitwise_the_same_states(make, name):
     x0 = X.to(torch.complex128) if plan.is_complex else X
     assert again == plan
     assert again.provenance == plan.provenance
+    assert again.signature == plan.signature != ()
     assert torch.equal(deis.solve(ode, x0, again.times, again).x, deis.solve(ode, x0, plan.times, plan).x)
 
 
@@ -69,11 +70,42 @@ def test_a_plan_for_another_grid_is_refused_with_both_grids_named():
         ("[]", "TypeError"),
         ("{}", "format"),
         (json.dumps({"format": "another"}), "another"),
-        (json.dumps({"format": "deis-plan-2", "splitting": "N", "provenance": {}}), "steps"),
-        (json.dumps({"format": "deis-plan-2", "splitting": "N", "provenance": {}, "steps": []}), "at least one step"),
-        (json.dumps({"format": "deis-plan-2", "splitting": "N", "provenance": {}, "steps": [{"start": 0}]}), "end"),
+        (json.dumps({"format": "deis-plan-3", "splitting": "N", "provenance": {}, "signature": []}), "steps"),
+        (
+            json.dumps({"format": "deis-plan-3", "splitting": "N", "provenance": {}, "signature": [], "steps": []}),
+            "at least one step",
+        ),
+        (
+            json.dumps(
+                {"format": "deis-plan-3", "splitting": "N", "provenance": {}, "signature": [], "steps": [{"start": 0}]}
+            ),
+            "end",
+        ),
     ],
 )
 def test_what_is_not_a_plan_is_refused(text, named):
     with pytest.raises(ArgumentError, match=named):
         deis.plan_from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"signature": None}, "signature must be a list of finite numbers, got None"),
+        ({"signature": [1.0, "2"]}, "signature must be a list of finite numbers"),
+        ({"signature": [1e999]}, "must hold finite numbers"),
+        ({"provenance": []}, "provenance must be a table of texts"),
+        ({"provenance": {"deis": 1}}, "provenance must be a table of texts"),
+        ({"splitting": 3}, "splitting must be a text, got 3"),
+    ],
+)
+def test_what_a_plan_says_of_itself_is_checked(change, message):
+    data = json.loads(deis.plan_to_json(deis.make_plan(diagonal(), [0.0, 1.0], "tab1")))
+    with pytest.raises(ArgumentError, match=message):
+        deis.plan_from_json(json.dumps(data | change))
+
+
+def test_a_number_beyond_floats_is_refused():
+    text = deis.plan_to_json(deis.make_plan(diagonal(), [0.0, 1.0], "tab1"))
+    with pytest.raises(ArgumentError, match="signature must be a list of finite numbers"):
+        deis.plan_from_json(text.replace('"signature": [', '"signature": [1e999, '))

@@ -11,7 +11,18 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from deis import ArgumentError, GaussianMixture, NetworkError, NonFiniteError, UnknownNameError, VPCosine, VPLinear
+from deis import (
+    ArgumentError,
+    GaussianMixture,
+    NetworkError,
+    NonFiniteError,
+    ProbabilityFlowODE,
+    UnknownNameError,
+    VPCosine,
+    VPLinear,
+    make_grid,
+    make_plan,
+)
 from deis.interop.th_deis import VPSDE, DiscreteVPSDE, get_cos_alpha_fns, get_linear_alpha_fns, get_sampler
 from deis.testing import NoiseScheduleConformance
 
@@ -594,3 +605,33 @@ class TestVPSDEAsSchedule(NoiseScheduleConformance):
     @pytest.fixture(params=["linear", "cosine", "discrete"])
     def schedule(self, request: pytest.FixtureRequest) -> VPSDE:
         return SDES[request.param].make()
+
+
+class TestPlans:
+    """A ready plan in the place of a method."""
+
+    SDE = VPSDE(*get_linear_alpha_fns(0.1, 20.0), sampling_eps=1e-3, sampling_T=1.0)
+
+    def sampler(self, plan, num_step=6, sde=SDE):
+        return get_sampler(sde, lambda x, t: x.tanh(), "t", 2, num_step, method=plan)
+
+    def plan(self, schedule, name="tab2"):
+        ode = ProbabilityFlowODE(schedule, lambda x, t: x)
+        return make_plan(ode, make_grid("t2")(ode, 6), name)
+
+    def test_it_samples_as_the_method_that_it_is_of(self):
+        noise = torch.linspace(-1, 1, 8, dtype=torch.float64)
+        named = get_sampler(self.SDE, lambda x, t: x.tanh(), "t", 2, 6, method="t_ab", ab_order=2)(noise)
+        for schedule in (self.SDE, VPLinear()):  # one that is the same up to rounding
+            torch.testing.assert_close(self.sampler(self.plan(schedule))(noise), named, rtol=1e-9, atol=1e-12)
+
+    def test_what_does_not_fit_it_is_refused_at_once(self):
+        plan = self.plan(self.SDE)
+        with pytest.raises(ArgumentError, match="num_step must be 6, the steps of the plan, got 5"):
+            self.sampler(plan, num_step=5)
+        with pytest.raises(ArgumentError, match="must be a plan made for this linear part"):
+            self.sampler(self.plan(VPLinear(beta_1=15.0)))
+        with pytest.raises(ArgumentError, match=r"must be a plan from 1 to 0\.001"):
+            self.sampler(self.plan(VPLinear(t_min=0.01)))
+        with pytest.raises(ArgumentError, match="method must be a plan without noise"):
+            self.sampler(self.plan(self.SDE, "sddim"))

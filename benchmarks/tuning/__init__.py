@@ -1,0 +1,1 @@
+"""What tuning gives and costs, measured."""

@@ -1,0 +1,143 @@
+"""A plan whose numbers are functions of parameters."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, Final
+
+import attrs
+import torch
+from torch import Tensor
+
+from deis.errors import CapabilityError
+from deis.grids import TimeGrid
+from deis.integrators.base import Integrator
+from deis.integrators.plan import Plan, Row, Stage, Step
+from deis.odes.base import Coefficient, SemilinearODE
+from deis.solve import make_plan
+from deis.tuning.bent import grid_clock, times_of
+
+PARTS: Final = ("grid", "times", "rows")
+_SCALES: Final = (1.0, 0.5, 0.3)
+"""What a parameter of each kind is multiplied by, so that one rate of learning serves all."""
+
+
+def folded(plan: Plan) -> Plan:
+    """The same plan without corrections: what a correction adds to the new state, the next step adds.
+
+    Both rows of a corrected step begin with the same multiple of the state, so that their difference is a combination
+    of values of N only. The states in between are those that were predicted; the last is the same.
+
+    :raises CapabilityError: if a step makes more than one evaluation, or one elsewhere than where it starts.
+    """
+    steps: list[Step] = []
+    waiting: list[Any] = []  # coefficients of N that the state at hand lacks, newest first
+    for step in plan.steps:
+        if len(step.stages) != 1 or step.stages[0].time != step.start or step.draws:
+            raise CapabilityError("coefficients are learnt for plans with one evaluation a step, made where it starts")
+        advance = step.advance
+        late = [advance.state * coefficient for coefficient in waiting]
+        steps.append(Step(step.start, step.end, step.stages, Row(advance.state, _sum(advance.values, late))))
+        waiting = []
+        if step.correct is not None:
+            first, *others = step.correct.values
+            # N at the end, then those of the step; what was late for the predicted state is no part of the difference
+            waiting = [first, *_sum(others, [-1 * value for value in advance.values])]
+    return Plan(steps, plan.splitting, plan.provenance)
+
+
+def _sum(a: Sequence[Coefficient], b: Sequence[Coefficient]) -> list[Any]:
+    longest = max(len(a), len(b))
+    padded = [[*row, *[0.0] * (longest - len(row))] for row in (a, b)]
+    return [x + y for x, y in zip(*padded, strict=True)]
+
+
+@attrs.frozen(eq=False)
+class Trained:
+    """What parameters stand for: a plan with tensors for numbers, and the times at which N is asked for."""
+
+    plan: Plan
+    times: Tensor
+    """Times of the evaluations, shape (n,), float64."""
+
+    def numbers(self) -> Plan:
+        """The plan without gradients, numbers as numbers."""
+        return self.plan.map(lambda c: c.detach() if isinstance(c, Tensor) else c)
+
+
+@attrs.frozen(eq=False)
+class Trainable:
+    """A multistep plan on one ODE as a function of parameters; all zero, it is the integrator's own.
+
+    The parameters are: logarithms of the steps' lengths, shares of a step by which the times of evaluations move, and
+    for each row shares of its sum that move from value to value. As the sums stay, a constant N is integrated exactly.
+    N of all earlier steps, up to ``width``, have a part in a row (arXiv 2403.01329; 2502.17423).
+
+    :param integrator: with one evaluation a step.
+    :param ode: of which L and G are used.
+    :param grid: the times to start from.
+    :param width: most values of N in a row.
+    :param parts: which parameters count: ``grid`` (lengths of steps), ``times`` (of evaluations), ``rows``.
+    :raises CapabilityError: if the integrator makes other steps.
+    """
+
+    integrator: Integrator
+    ode: SemilinearODE
+    grid: TimeGrid
+    width: int = 8
+    parts: tuple[str, ...] = PARTS
+
+    def __attrs_post_init__(self) -> None:
+        _ = self._widths
+
+    @cached_property
+    def _widths(self) -> tuple[int, ...]:
+        """Values of N in the row of each step."""
+        plan = folded(make_plan(self.ode, self.grid, self.integrator))
+        least = [len(step.advance.values) for step in plan.steps]
+        return tuple(min(n + 1, max(self.width, own)) for n, own in enumerate(least))
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        n = self.grid.intervals
+        return 2 * n + sum(self._widths)
+
+    def __call__(self, parameters: Tensor) -> Trained:
+        """The plan of parameters, shape (size,), float64."""
+        n = self.grid.intervals
+        scales = [scale if part in self.parts else 0.0 for part, scale in zip(PARTS, _SCALES, strict=True)]
+        kinds = torch.split(parameters, [n, n, self.size - 2 * n])
+        lengths, shifts, rows = (kind * scale for kind, scale in zip(kinds, scales, strict=True))
+        times = times_of(self.ode, self.grid.tensor(), lengths)
+        plan = folded(self.integrator.plan(self.ode, times))
+        when = self._moved(times, shifts)
+        ends = list(accumulate(self._widths))
+        parts = [rows[end - width : end] for end, width in zip(ends, self._widths, strict=True)]
+        steps = [
+            Step(step.start, step.end, [Stage(time)], _shared(step.advance, part))
+            for step, part, time in zip(plan.steps, parts, when.detach().tolist(), strict=True)
+        ]
+        return Trained(Plan(steps, plan.splitting), when)
+
+    def _moved(self, times: Tensor, shifts: Tensor) -> Tensor:
+        """Times moved by shares of the step that follows, in the domain; the first stays."""
+        hand = grid_clock(self.ode)
+        places = hand.of(times)
+        low, high = places.detach().min(), places.detach().max()
+        moved = places[1:-1] + shifts[1:] * (places[2:] - places[1:-1])
+        return torch.cat([times[:1], hand.time(moved.clamp(low, high))])
+
+
+def _shared(row: Row, part: Tensor) -> Row:
+    """The row with shares of the sum of its values moved from one to another."""
+    total: Any = sum(row.values[1:], start=row.values[0])
+    shares = part - part.mean()
+    return Row(
+        row.state, [value + share * total for value, share in zip(_filled(row.values, len(part)), shares, strict=True)]
+    )
+
+
+def _filled(values: Iterable[Coefficient], count: int) -> list[Coefficient]:
+    known = list(values)
+    return known + [0.0] * (count - len(known))
