@@ -15,7 +15,7 @@ from deis.grids import TimeGrid, Times, as_times
 from deis.integrators.base import BlackBox, Integrator, Stepping, Steps, as_integrator
 from deis.integrators.plan import Plan
 from deis.integrators.planned import Planned
-from deis.integrators.signature import signature
+from deis.integrators.signature import signed
 from deis.loop import Noise, Reached, accumulation_dtype, march
 from deis.numerics.host import on_host
 from deis.odes.base import Coefficient, SemilinearODE
@@ -144,9 +144,7 @@ def make_plan(ode: SemilinearODE, times: Times, integrator: Integrator | Plan | 
     """
     method = as_integrator(integrator)
     plan = _made(ode, times, method)
-    if isinstance(method, Planned):
-        return plan
-    return attrs.evolve(plan, signature=signature(ode.split(plan.splitting), plan.times))
+    return plan if isinstance(method, Planned) else signed(plan, ode)
 
 
 def _made(ode: SemilinearODE, times: Times, method: Integrator) -> Plan:

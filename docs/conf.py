@@ -29,6 +29,7 @@ extensions = [
     "problem_table",
     "public_names",
     "results_table",
+    "tuning_table",
 ]
 exclude_patterns = ["_build", "gallery"]
 nitpicky = True

@@ -26,7 +26,7 @@ DOCS = ROOT / "docs"
 SOURCES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "auto_gallery" not in path.parts)]
 NUMBER = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 EQUATION = re.compile(r":eq:`([\w-]+)`")
-PACKAGES = ["deis", "deis.analysis", "deis.study", "deis.zoo", "deis.testing"]
+PACKAGES = ["deis", "deis.analysis", "deis.study", "deis.tuning", "deis.zoo", "deis.testing"]
 
 
 def label(path):
@@ -135,14 +135,24 @@ def commands():
     return sorted({part.removeprefix("deis ") for part in parts if part.startswith("deis ")})
 
 
+def write_what_earlier_commands_wrote(name, arguments):
+    """The study that ``study run`` reads, and the plans of each ``tune`` that a page shows."""
+    for file in (word for word in arguments if word.endswith(".toml") and name == "run"):
+        Path(file).touch()
+    ode = deis.zoo.load("digits").ode()
+    for words in (command.split() for command in commands() if command.startswith("tune ")):
+        budgets = words[words.index("--nfe") + 1].split(",")
+        plans = [deis.make_plan(ode, deis.make_grid("t2")(ode, int(nfe)), "ddim") for nfe in budgets]
+        deis.save_plans(words[words.index("--outdir") + 1], plans)
+
+
 @pytest.mark.parametrize("command", commands())
 def test_the_commands_of_the_pages_are_understood(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     group, (name, *arguments) = cli, command.split()
     while isinstance(command := group.commands[name], click.Group):
         group, (name, *arguments) = command, arguments
-    for file in (word for word in arguments if word.endswith(".toml") and name == "run"):
-        Path(file).touch()  # the file of an earlier command
+    write_what_earlier_commands_wrote(name, arguments)
     command.make_context(name, arguments)  # parses and checks, and runs nothing
 
 
@@ -232,12 +242,33 @@ def test_the_equations_that_docstrings_cite_have_their_labels_in_the_pages():
     assert cited - labels == set()
 
 
+def extension(name):
+    """A module of the extensions with which the pages are built."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_tuning_holds_what_was_measured_and_a_dash_for_what_was_not():
+    chosen = {"sampler": "a", "grid": "g", "error": [0.02, 0.01, 0.03], "ratio": [0.5, 0.4, 0.6]}
+    learnt = {**chosen, "ratio": [0.25, 0.2, 0.3], "frechet": 0.1234}
+    published = {"sampler": "tab3", "grid": "t2", "error": [0.04, 0.03, 0.05], "frechet": 0.5}
+    budgets = {
+        "10": {"returned": "learnt", "published": published, "chosen": chosen, "learnt": learnt},
+        "5": {"returned": "chosen", "published": published, "chosen": chosen},
+    }
+    heading, *rows = extension("tuning_rows").rows({"model": "plane", "held_out": 1024, "budgets": budgets})
+    assert heading == ["``plane``, 1024 samples"]
+    assert rows == [
+        ["5", "``tab3``, t2", "0.04", "**0.5** (0.4 to 0.6)", "-", "0.5", "-"],
+        ["10", "``tab3``, t2", "0.04", "0.5 (0.4 to 0.6)", "**0.25** (0.2 to 0.3)", "0.5", "0.12"],
+    ]
+
+
 def defined_in(package, prefixes, excluded):
     """The rule by which the directive ``public-names`` chooses what a page holds."""
-    spec = importlib.util.spec_from_file_location("public", DOCS / "_ext" / "public.py")
-    public = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(public)
-    return public.defined_in(importlib.import_module(package), prefixes, excluded)
+    return extension("public").defined_in(importlib.import_module(package), prefixes, excluded)
 
 
 def referenced(package):

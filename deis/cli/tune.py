@@ -20,7 +20,7 @@ from deis.problems import InitialValueProblem
 from deis.study.measures import measure
 from deis.study.outcomes import Estimate
 from deis.study.record import versions
-from deis.study.tune_budget import Distance, Effort, tune_budget
+from deis.study.tune_budget import Distance, Effort, progress_file, tune_budget
 from deis.study.tune_record import RECORD, TunedBudget, TuneRecord, read_record, write_record
 from deis.study.tune_report import PAGE, tune_report
 from deis.study.tune_words import cost, losses, verdict
@@ -82,10 +82,11 @@ def tune(**params: Any) -> None:
             if nfe not in kept:
                 found[nfe] = tune_budget(ensemble, nfe, outdir, effort, _distance(params))
                 _write(outdir, params, task, found, stale)
+                progress_file(outdir, nfe).unlink(missing_ok=True)
             _say(found[nfe], "" if nfe not in kept else " (finished before)")
     except KeyboardInterrupt:
-        done = listed([str(nfe) for nfe in sorted(found)])
-        stays = f"the plans of {done} network calls stay in {outdir}" if found else "no plan is finished"
+        done = [str(nfe) for nfe in sorted(found)]
+        stays = f"the plans of {listed(done)} network calls stay in {outdir}" if done else "no plan is finished"
         raise DeisError(f"interrupted: {stays}; the same command goes on") from None
     _write(outdir, params, task, found, stale)
     click.echo(f"Plans, record and report: {outdir / PAGE}\nUse one: --integrator {_plan(outdir, found[wanted[0]])}")
@@ -119,9 +120,8 @@ def _check(params: Mapping[str, Any], model: Model, data: Tensor | None) -> None
     if data is None and strength < 1:
         raise ArgumentError("strength", "must be 1 without images", strength, "give --images to start from")
     if data is not None and strength == 1:
-        raise ArgumentError(
-            "strength", "must be below 1 with images, which count for nothing else", strength, "try 0.6"
-        )
+        rule = "must be below 1 with images, which hardly count at 1"
+        raise ArgumentError("strength", rule, strength, "for example --strength 0.6")
     if data is not None and data.shape[1:] != model.shape:
         rule = f"must hold samples of shape {model.shape}, as the model has them"
         raise ArgumentError("images", rule, tuple(data.shape[1:]))

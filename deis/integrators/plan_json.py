@@ -1,6 +1,7 @@
 """Plans as JSON: every number, the splitting, the provenance and the signature."""
 
 import json
+import math
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def plan_from_json(text: str) -> Plan:
     :raises ArgumentError: if the text is not such a plan; what is wrong is named.
     """
     try:
-        data = json.loads(text, parse_constant=_refuse)
+        data = json.loads(text, parse_constant=_refuse, parse_float=_number)
         if data["format"] != _FORMAT:
             raise ArgumentError("plan", f"must have the format {_FORMAT!r}", data["format"])
         splitting, provenance, signature = _checked(data)
@@ -67,6 +68,13 @@ def _checked(data: dict[str, Any]) -> tuple[str, dict[str, str], tuple[float, ..
 
 def _refuse(constant: str) -> None:
     raise ArgumentError("plan", "must hold finite numbers", constant)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):  # 1e999 is valid JSON
+        _refuse(text)
+    return value
 
 
 def _dump_step(step: Step) -> dict[str, Any]:

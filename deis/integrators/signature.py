@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from weakref import ref
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -36,6 +37,13 @@ def signature(form: SemilinearODE, times: Times) -> tuple[float, ...]:
         parts = [psi.real, psi.imag if psi.is_complex() else torch.zeros_like(psi), form.weight((s + t) / 2)]
         found = tuple(norm for part in parts for norm in _norms(part))
     return found if all(map(math.isfinite, found)) else ()
+
+
+def signed(plan: Plan, ode: SemilinearODE) -> Plan:
+    """The plan with the signature of the ODE for which it was just made."""
+    found = attrs.evolve(plan, signature=signature(ode.split(plan.splitting), plan.times))
+    found.checked.append(ref(ode))
+    return found
 
 
 def check_signature(plan: Plan, ode: SemilinearODE) -> None:

@@ -36,7 +36,12 @@ class Effort:
     pilot: int = 64
     held_out: int = 128
     pairs: int = 0
-    training: Training = Training()
+    training: Training = attrs.field(factory=Training)
+
+
+def progress_file(folder: Path, nfe: int) -> Path:
+    """Where learning of a plan is kept, to go on after an interruption."""
+    return folder / f"progress-{nfe:03d}.safetensors"
 
 
 def tune_budget(
@@ -44,13 +49,12 @@ def tune_budget(
 ) -> TunedBudget:
     """Tune a plan of ``nfe`` network calls, and measure it and the published samplers.
 
-    :param folder: where solutions are kept in ``references``, and learning in ``progress-NNN.safetensors`` until it is
-        done.
+    :param folder: where solutions are kept in ``references``, and learning in :func:`progress_file`.
     :param distance: a distance from the data that is measured, too.
     :raises ArgumentError: for numbers out of range.
     :raises OutputError: if a file cannot be written.
     """
-    store, state = folder / "references", folder / f"progress-{nfe:03d}.safetensors"
+    store, state = folder / "references", progress_file(folder, nfe)
     tuned = tune(ensemble, nfe, store=store, state=state, **attrs.asdict(effort, recurse=False))
     judges = make_pairs(ensemble, range(HELD_OUT, HELD_OUT + effort.held_out), _REFERENCE, store)
     began = time.perf_counter()
@@ -96,7 +100,7 @@ def _equal_calls(best: Row, rows: Sequence[Row], judges: Pairs, most: int) -> in
     rivals = [known[row.title, row.grid] for row in published[:_RIVALS]]
     for calls in tqdm(range(best.nfe + 1, most + 1), "published samplers", disable=None, leave=False):
         if min(_error(one, judges, calls) for one in rivals) <= best.error.value:
-            return calls
+            return int(calls)
     return None
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from deis.study.figures import CALLS, Curve, Point, svg, work_precision
 from deis.study.plots import Plot
@@ -62,6 +63,9 @@ def history(budget: TunedBudget) -> Plot | None:
     for values, name in zip(logs, ("learnt from", "set apart"), strict=True):
         axes.plot(steps, [math.exp(value) for value in values], marker=".", linewidth=1.2, label=name)
     axes.set(yscale="log", ylabel=_ERROR)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.legend(frameon=False, fontsize=8)
     return _finished(axes, figure, "iterations", f"Learning of {budget.nfe} network calls")
 

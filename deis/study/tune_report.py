@@ -64,7 +64,7 @@ def _page(record: TuneRecord) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals.update(interval=_interval, key=_key)
+    environment.globals.update(key=_key)
     style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
     digest = hashlib.sha256(script.encode()).digest()
     budgets = record.budgets
@@ -96,16 +96,9 @@ def _closer(budget: TunedBudget) -> Row | None:
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _interval(measured: Interval | Estimate | None) -> str:
-    """A number with its 95 % interval."""
-    if measured is None or not math.isfinite(measured.value):
-        return "-"
-    return f"{measured.value:.3g} ({measured.low:.3g} to {measured.high:.3g})"
-
-
-def _key(value: float | None) -> str:
-    """What a column is sorted by; nothing for what comes last."""
-    return str(value) if value is not None and math.isfinite(value) else ""
+def _key(measured: Interval | Estimate | None) -> str:
+    """What a column is sorted by; nothing for what was not measured or is not finite."""
+    return str(measured.value) if measured and math.isfinite(measured.value) else ""
 
 
 def _command(options: Mapping[str, Any]) -> str:

@@ -25,17 +25,17 @@ def verdict(budget: TunedBudget) -> str:
 
 def losses(budget: TunedBudget) -> list[str]:
     """Where the plan loses, a sentence for each measure."""
-    row = budget.row
-    nearer = [(one, one.error.value) for one in budget.rows if one.error.value < row.error.value]
-    sure = [one for one, _ in nearer if one.error.high < row.error.low]
-    said = [_beaten("in error", nearer, sure, row.error.value)]
-    mine = row.frechet
+    row, mine = budget.row, budget.row.frechet
+    better = [(one, one.error.value) for one in budget.rows if one.error.value < row.error.value]
+    sure = [one for one, _ in better if one.error.high < row.error.low]
+    said = [_beaten(f"in error ({row.error.value:.3g})", better, sure)]
     if mine is None:
         return said
-    measured = [(one, one.frechet) for one in budget.rows if one.frechet is not None and one is not row]
+    measured = [(one, one.frechet) for one in budget.rows if one.frechet is not None]
     closer = [(one, found.value) for one, found in measured if found.value < mine.value]
     apart = [one for one, found in measured if found.value < mine.value and not found.overlaps(mine)]
-    return [*said, _beaten("in Frechet distance", sorted(closer, key=lambda pair: pair[1]), apart, mine.value)]
+    floor = f"; the converged solution has {budget.converged.value:.3g}" if budget.converged else ""
+    return [*said, _beaten(f"in Frechet distance ({mine.value:.3g}{floor})", closer, apart)]
 
 
 def cost(budget: TunedBudget) -> str:
@@ -47,15 +47,17 @@ def cost(budget: TunedBudget) -> str:
     if budget.equal_calls is None:
         needs = f"no published sampler comes as near as its {row.nfe} calls with {budget.tried} or fewer"
         return f"{took} It pays after {after} samples or less: {needs}."
-    return f"{took} It pays after {after} samples: a published sampler needs {budget.equal_calls} calls instead of {row.nfe}."
+    instead = f"a published sampler needs {budget.equal_calls} calls instead of {row.nfe}"
+    return f"{took} It pays after {after} samples: {instead}."
 
 
-def _beaten(measure: str, better: Sequence[tuple[Row, float]], sure: Sequence[Row], mine: float) -> str:
+def _beaten(measure: str, better: Sequence[tuple[Row, float]], sure: Sequence[Row]) -> str:
     if not better:
         return f"No sampler beats it {measure}."
-    beyond = [one.title for one in sure]
-    surely = f"beyond chance to {_some(beyond)}" if beyond else "within chance: the 95 % intervals overlap"
-    return f"It loses {measure} ({mine:.3g}) to {_some([f'{one.title} ({value:.3g})' for one, value in better])}; {surely}."
+    ranked = sorted(better, key=lambda pair: pair[1])
+    chance = "within chance, as the 95 % intervals overlap"
+    surely = f"beyond chance to {_some([one.title for one in sure])}" if sure else chance
+    return f"It loses {measure} to {_some([f'{one.title} ({value:.3g})' for one, value in ranked])}: {surely}."
 
 
 def _some(names: Sequence[str]) -> str:

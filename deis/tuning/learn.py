@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from deis.errors import ArgumentError
-from deis.fields import boolean, integer_in, number_in
+from deis.fields import boolean, integer_in, is_callable, number_in
 from deis.integrators.plan import Plan
 from deis.loop import Evaluation
 from deis.odes.base import SemilinearODE
@@ -50,9 +50,7 @@ class Training:
     patience: int = attrs.field(default=8, validator=integer_in(1, 1_000_000))
     seed: int = attrs.field(default=0, validator=integer_in(0, 2**63 - 1))
     checkpoint: bool = attrs.field(default=False, validator=boolean)
-    features: Features | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.is_callable())
-    )
+    features: Features | None = attrs.field(default=None, validator=attrs.validators.optional(is_callable))
     weight: float = attrs.field(default=1.0, validator=number_in(0))
 
     def steps(self, nfe: int) -> int:

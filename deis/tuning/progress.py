@@ -66,7 +66,7 @@ class Progress:
     def ended(self, iterations: int, patience: int) -> bool:
         """Whether all iterations are made, or the last ``patience`` looks saw nothing better."""
         seen = [row[2] for row in self.history]
-        stale = len(seen) > patience and min(seen[-patience:]) > min(seen[:-patience])
+        stale = len(seen) > patience and min(seen[-patience:]) >= min(seen[:-patience])
         return stale or self.iteration >= iterations
 
     def save(self, path: Path | None) -> None:
@@ -99,7 +99,7 @@ def _read(path: Path, key: str, size: int) -> Progress | None:
 
 def _key(trainable: Trainable, pairs: Iterable[Pairs], training: Any) -> str:
     start = trainable(torch.zeros(trainable.size, dtype=torch.float64)).numbers()
-    digest = hashlib.sha256(json.dumps([__version__, plan_to_json(start), repr(training)]).encode())
+    digest = hashlib.sha256(json.dumps([__version__, plan_to_json(start), trainable.parts, repr(training)]).encode())
     for some in pairs:
         digest.update(repr(some.seeds).encode())
         for tensor in (some.start, some.solution):

@@ -105,4 +105,5 @@ def test_a_sampling_plan_does_not_encode(deis, plans, tmp_path, no_network):
     result = deis(
         "encode --model digits-exact --count 2 --outdir", tmp_path / "out", "--integrator", plans / "plan-004.json"
     )
-    assert result.exit_code != 0
+    assert result.exit_code == 1
+    assert "times must be those that the plan was made for" in result.stderr

@@ -105,7 +105,10 @@ def test_what_a_plan_says_of_itself_is_checked(change, message):
         deis.plan_from_json(json.dumps(data | change))
 
 
-def test_a_number_beyond_floats_is_refused():
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_numbers_that_are_not_finite_are_refused(number):
     text = deis.plan_to_json(deis.make_plan(diagonal(), [0.0, 1.0], "tab1"))
-    with pytest.raises(ArgumentError, match="signature must be a list of finite numbers"):
-        deis.plan_from_json(text.replace('"signature": [', '"signature": [1e999, '))
+    damaged = text.replace('"end": 1.0', f'"end": {number}')
+    assert damaged != text
+    with pytest.raises(ArgumentError, match=f"must hold finite numbers, got '{number}'"):
+        deis.plan_from_json(damaged)

@@ -78,7 +78,7 @@ def test_times_are_differentiable(name):
     assert not bool(torch.autograd.grad(times_of(ode, base, logs)[[0, -1]].sum(), logs)[0].any())  # the ends stay
 
 
-@pytest.mark.parametrize("bends", [[300.0], [-300.0], [1e300]])
+@pytest.mark.parametrize("bends", [[300.0], [1e300]])
 def test_bends_that_leave_no_room_for_steps_are_refused(bends):
     with pytest.raises(ArgumentError, match="times must be"):
         BentGrid(PowerGrid(), bends)(ODES["plain"], 4)

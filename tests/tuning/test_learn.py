@@ -1,0 +1,238 @@
+import gc
+import math
+import weakref
+
+import attrs
+import pytest
+import torch
+
+from deis import (
+    ArgumentError,
+    DiagonalODE,
+    GaussianMixture,
+    OutputError,
+    PolynomialEIAB,
+    SampleNoise,
+    TimeGrid,
+    VPLinear,
+    make_grid,
+    make_plan,
+    plan_to_json,
+)
+from deis.tuning.ensemble import Ensemble, samples
+from deis.tuning.learn import Training, learn
+from deis.tuning.pairs import errors, final_state, make_pairs
+from deis.tuning.trainable import Trainable, folded
+
+BRIEF = Training(iterations=6, batch=4, every=2)
+ODE = DiagonalODE(-2.0, lambda t, x: (3 * x + t).sin() * (1 + t))
+ENSEMBLE = Ensemble(lambda seeds: ODE, lambda seeds: SampleNoise(seeds).initial((2,), torch.float64))
+PAIRS, APART = (make_pairs(ENSEMBLE, range(first, first + n), 120) for first, n in ((0, 16), (50, 12)))
+TRAINABLE = Trainable(PolynomialEIAB(steps=2, corrector=True), ODE, TimeGrid([0.0, 0.25, 0.5, 0.75, 1.0]))
+
+
+def text(learnt):
+    return plan_to_json(learnt.plan)
+
+
+def mean_log(plan, pairs):
+    return float(errors(plan, pairs).log().mean())
+
+
+def test_learning_makes_errors_smaller_on_samples_that_were_not_seen():
+    means = torch.randn(5, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    ensemble = samples(GaussianMixture(means, 0.2).ode(VPLinear()), (2,), dtype=torch.float64)
+    pairs, apart, unseen = (make_pairs(ensemble, range(k, k + 16), 120) for k in (0, 50, 90))
+    member, grid = PolynomialEIAB("x0", "vp_t", 2, True), make_grid("vp-t3")(ensemble.ode, 4)
+    found = learn(Trainable(member, ensemble.ode, grid), pairs, apart, Training(iterations=30, batch=8))
+    assert mean_log(found.plan, unseen) < mean_log(make_plan(ensemble.ode, grid, member), unseen) - 0.2
+    assert [row[0] for row in found.history] == [10, 20, 30]
+    assert mean_log(found.plan, apart) == pytest.approx(min(row[2] for row in found.history))
+    assert (found.plan.nfe, found.plan.splitting, found.plan.tensors()) == (4, "x0", ())
+
+
+def test_equal_arguments_give_equal_plans():
+    one, other = (learn(TRAINABLE, PAIRS, APART, BRIEF) for _ in range(2))
+    assert (text(one), one.history) == (text(other), other.history)
+
+
+@pytest.mark.parametrize("options", [{"seed": 1}, {"rate": 0.02}, {"batch": 16}, {"decay": 0.5}], ids=str)
+def test_every_option_of_training_acts(options):
+    other = learn(TRAINABLE, PAIRS, APART, attrs.evolve(BRIEF, **options))
+    assert text(other) != text(learn(TRAINABLE, PAIRS, APART, BRIEF))
+
+
+class Interruption(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+def test_what_was_cut_off_is_taken_up_again(tmp_path, after):
+    whole = learn(TRAINABLE, PAIRS, APART, BRIEF)
+    path, made = tmp_path / "state", []
+
+    def cut():
+        made.append(None)
+        if len(made) == after:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        learn(TRAINABLE, PAIRS, APART, BRIEF, path, cut)
+    again = learn(TRAINABLE, PAIRS, APART, BRIEF, path, lambda: made.append(None))
+    assert (text(again), again.history) == (text(whole), whole.history)
+    assert len(made) == after + 6 - 2 * (after // 2)  # from the last look on
+
+
+def test_what_is_complete_is_not_done_again(tmp_path):
+    first = learn(TRAINABLE, PAIRS, APART, BRIEF, tmp_path / "state")
+    ticks = []
+    second = learn(TRAINABLE, PAIRS, APART, BRIEF, tmp_path / "state", lambda: ticks.append(None))
+    assert (text(second), second.history, ticks) == (text(first), first.history, [])
+
+
+def test_a_state_that_is_damaged_or_of_another_task_is_started_anew(tmp_path):
+    path, whole = tmp_path / "state", learn(TRAINABLE, PAIRS, APART, BRIEF)
+    path.write_bytes(b"no state")
+    assert text(learn(TRAINABLE, PAIRS, APART, BRIEF, path)) == text(whole)
+    learn(TRAINABLE, PAIRS, APART, attrs.evolve(BRIEF, seed=3), path)
+    assert text(learn(TRAINABLE, PAIRS, APART, BRIEF, path)) == text(whole)
+
+
+def test_a_state_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(OutputError):
+        learn(TRAINABLE, PAIRS, APART, BRIEF, tmp_path / "missing" / "state")
+
+
+def test_pairs_may_share_no_seed():
+    with pytest.raises(ArgumentError, match=r"apart must have other seeds.*got 3"):
+        learn(TRAINABLE, PAIRS, make_pairs(ENSEMBLE, [70, 3], 20), BRIEF)
+
+
+class Watched:
+    """sin(x), which counts its calls and the activations of them that are alive."""
+
+    def __init__(self):
+        self.calls, self.activations = 0, []
+
+    def __call__(self, t, x):
+        self.calls += 1
+        middle = 3 * x
+        self.activations.append(weakref.ref(middle))
+        return middle.sin()
+
+    def alive(self):
+        gc.collect()
+        return sum(ref() is not None for ref in self.activations)
+
+
+def watched(checkpoint):
+    """Learning with or without checkpoints: its plan, calls of N, and the most activations alive."""
+    network, most = Watched(), [0]
+
+    def features(x):
+        most[0] = max(most[0], network.alive())
+        return x
+
+    ensemble = attrs.evolve(ENSEMBLE, ode_of=lambda seeds: DiagonalODE(-2.0, network))
+    pairs, apart = (attrs.evolve(some, ensemble=ensemble) for some in (PAIRS, APART))
+    training = Training(iterations=2, every=2, checkpoint=checkpoint, features=features)
+    return text(learn(TRAINABLE, pairs, apart, training)), network.calls, most[0]
+
+
+def test_checkpoints_make_calls_again_instead_of_keeping_what_they_hold():
+    (plan, calls, most), (same, more, fewer) = watched(False), watched(True)
+    assert same == plan
+    assert more == calls + 2 * 3  # in each of two iterations; the first of four evaluations has no gradient
+    assert (most, fewer) == (3, 0)
+
+
+def test_errors_of_features_count():
+    def features(x):
+        return torch.stack([x[:, 0] * x[:, 1], x.sum(1)], dim=1)
+
+    training = Training(iterations=1, batch=16, features=features, weight=0.7)
+    found = learn(TRAINABLE, PAIRS, APART, training)
+    plan, batch = folded(make_plan(ODE, TRAINABLE.grid, TRAINABLE.integrator)), PAIRS.rows(range(16))
+    off = features(final_state(plan, batch)) - features(batch.solution)
+    expected = mean_log(plan, PAIRS) + 0.7 * float(off.square().mean(1).sqrt().log().mean())
+    assert found.history[0][1] == pytest.approx(expected)  # the loss of the plan at the start
+    assert text(found) != text(learn(TRAINABLE, PAIRS, APART, Training(iterations=1, batch=16)))
+
+
+def test_it_ends_early_when_nothing_gets_better():
+    found = learn(TRAINABLE, PAIRS, APART, Training(iterations=40, rate=1.5, every=1, patience=3))
+    seen = [row[2] for row in found.history]
+    assert len(seen) < 40
+    assert min(seen[-3:]) >= min(seen[:-3])
+    assert mean_log(found.plan, APART) == pytest.approx(min(seen))
+
+
+def test_every_pair_comes_once_before_any_comes_again():
+    asked = []
+
+    def ode_of(seeds):
+        asked.append(tuple(seeds))
+        return ODE
+
+    pairs = attrs.evolve(PAIRS.first(6), ensemble=attrs.evolve(ENSEMBLE, ode_of=ode_of))
+    learn(TRAINABLE, pairs, APART, Training(iterations=6, batch=2, every=6))
+    for epoch in (asked[:3], asked[3:]):
+        assert sorted(seed for batch in epoch for seed in batch) == list(range(6))
+    assert set(asked[:3]) != set(asked[3:])
+
+
+def test_each_iteration_is_told_of():
+    ticks = []
+    learn(TRAINABLE, PAIRS, APART, BRIEF, tick=lambda: ticks.append(None))
+    assert len(ticks) == 6
+
+
+def sine(rates):
+    return lambda seeds: DiagonalODE(torch.tensor(rates), lambda t, x: x.sin())
+
+
+@pytest.mark.parametrize(
+    ("rates", "shift", "dtype"),
+    [([-1.0, -3.0], 0.0, torch.float64), ([-1.0, 2.0j], 0.15j, torch.float64), (-1.0, 0.0, torch.float32)],
+    ids=["diagonal", "complex", "single"],
+)
+def test_other_odes_are_learnt_for_too(rates, shift, dtype):
+    def initial(seeds):
+        return 0.3 * SampleNoise(seeds).initial((2,), torch.float64) + shift
+
+    ensemble = Ensemble(sine(rates), initial, dtype)
+    pairs, apart = (make_pairs(ensemble, seeds, 60) for seeds in (range(6), range(20, 26)))
+    trainable = Trainable(PolynomialEIAB(steps=2), ensemble.ode, TimeGrid([0.0, 0.3, 0.7, 1.0]))
+    found = learn(trainable, pairs, apart, Training(iterations=20, batch=6, every=5))
+    before = mean_log(make_plan(ensemble.ode, trainable.grid, "tab1"), apart)
+    assert mean_log(found.plan, apart) < before - 0.1
+    assert found.plan.is_complex == isinstance(shift, complex)
+
+
+def test_a_sample_that_overflows_does_no_harm():
+    def ode_of(seeds):
+        bad = torch.tensor([[seed == 2] for seed in seeds])
+        return DiagonalODE(-2.0, lambda t, x: ODE.nonlinearity(t, x).masked_fill(bad, torch.inf))
+
+    pairs = attrs.evolve(PAIRS, ensemble=attrs.evolve(ENSEMBLE, ode_of=ode_of))
+    found = learn(TRAINABLE, pairs, APART, BRIEF)
+    assert all(math.isfinite(c) for c in found.plan.coefficients())
+    assert all(row[2] < -2 for row in found.history)
+    assert any(math.isnan(row[1]) for row in found.history)  # it was met
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("iterations", 0), ("batch", 0), ("rate", 0.0), ("decay", -1.0), ("every", 0), ("patience", 0)),
+        *(("seed", -1), ("checkpoint", 1), ("weight", -0.5), ("iterations", True), ("rate", float("nan"))),
+    ],
+)
+def test_numbers_out_of_range_are_refused(name, value):
+    with pytest.raises(ArgumentError, match=f"{name} must be"):
+        Training(**{name: value})
+
+
+def test_features_are_a_function():
+    with pytest.raises(ArgumentError, match="features must be callable"):
+        Training(features="inception")
