@@ -40,8 +40,9 @@ nitpick_ignore_regex = [
     # bases and data without a page
     (
         r"py:class",
-        r"deis\.(integrators\.(stages|wrapper|foreign|phi_steps|frames)|odes\.trigonometric|numerics\.\w+|problems\.(linearised|periodic|waves))\..*",
+        r"deis\.(integrators\.(stages|wrapper|foreign|phi_steps|frames|own_grid)|odes\.trigonometric|numerics\.\w+|problems\.(linearised|periodic|waves))\..*",
     ),
+    (r"py:.*", r"deis\.tuning\.(pairs\.Batch|influence\.contributions)"),
 ]
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

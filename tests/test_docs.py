@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -240,6 +241,33 @@ def test_the_equations_that_docstrings_cite_have_their_labels_in_the_pages():
     labels = {label for page in SOURCES for label in re.findall(r"\$\$ \(([\w-]+)\)$", page.read_text(), flags=re.M)}
     assert cited
     assert cited - labels == set()
+
+
+def test_the_tables_of_sample_sizes_hold_the_committed_results():
+    results = json.loads((ROOT / "benchmarks" / "results" / "tuning" / "sizes.json").read_text())
+    ((head, *rows),) = tables(DOCS / "tuning.md", "pilot samples")
+    sets = {
+        where: [[results["pilots"][f"{n}, set {k}"][where]["ratio"][0] for k in range(3)] for n in head[1:]]
+        for where in ("own", "held_out")
+    }
+    assert [cells for _, *cells in rows] == [
+        *([f"{statistics.geometric_mean(ratios):.2f}" for ratios in sets[where]] for where in ("own", "held_out")),
+        [", ".join(f"{ratio:.2f}" for ratio in ratios) for ratios in sets["held_out"]],
+    ]
+    ((head, *rows),) = tables(DOCS / "tuning.md", "pairs")
+    expected = (("last", "own"), ("last", "held_out"), ("kept", "held_out"))
+    for (_, *cells), (plan, where) in zip(rows, expected, strict=True):
+        assert cells == [f"{results['pairs'][n][plan][where]['ratio'][0]:.2f}" for n in head[1:]]
+
+
+def test_the_table_of_grids_holds_the_committed_results():
+    results = json.loads((ROOT / "benchmarks" / "results" / "tuning" / "grids.json").read_text())["cells"]
+    errors = {(row["grid"], row["integrator"], row["nfe"]): f"{row['error']:.2g}" for row in results}
+    (((_, *heads), *rows),) = tables(DOCS / "tuning.md", "grid", "5 calls")
+    methods = ["polynomial:predict=x0:clock=vp_t:steps=4:corrector=true"] * 3 + ["tab3"] * 3
+    assert [int(re.findall(r"(\d+) calls", text)[0]) for text in heads] == [5, 8, 10] * 2
+    for grid, *cells in rows:
+        assert cells == [errors[grid, name, nfe] for name, nfe in zip(methods, [5, 8, 10] * 2, strict=True)]
 
 
 def extension(name):

@@ -97,11 +97,11 @@ class Bench:
         pairs, training = solved("pairs", max(PAIRS)).first(count), Training(patience=10**6)
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "learning"
-            kept = learn(self.start, pairs, self.apart, training, state)
+            kept = learn(self.start, pairs, self.apart, training, state).plan
             last = Progress.resumed(state, self.start, pairs, self.apart, training).parameters
         plans = {"start": torch.zeros_like(last), "last": last.detach()}
         found = {name: self.against(self.start(parameters).numbers(), pairs) for name, parameters in plans.items()}
-        return {**found, "kept": self.against(kept.plan, pairs), "history": kept.history}
+        return {**found, "kept": self.against(kept, pairs)}
 
 
 def cells() -> Iterator[tuple[str, str, int, int]]:
@@ -121,14 +121,16 @@ def plot(content: dict[str, Any]) -> None:
     for where, label, color in (("own", "on the pilot samples", "C1"), ("held_out", "on held-out samples", "C0")):
         sets = [[content["pilots"][f"{n}, set {k}"][where]["ratio"][0] for k in range(SETS)] for n in PILOTS]
         left.plot(PILOTS, [mean(rows) for rows in sets], "o-", color=color, label=label)
-        left.plot(PILOTS, sets, ".", color=color, alpha=0.5, markersize=4)
-    for plan, where, label, style in (
-        ("last", "own", "on the pairs", "o-C1"),
-        ("last", "held_out", "on held-out samples", "o-C0"),
-        ("kept", "held_out", "held out, stopped early", "s:C2"),
-        ("start", "held_out", "held out, before learning", "--k"),
+        left.plot(PILOTS, sets, ".", color=color, alpha=0.6, markersize=5)
+    for plan, where, label, style, size in (
+        ("last", "own", "on the pairs", "o-C1", 6),
+        ("last", "held_out", "on held-out samples", "o-C0", 6),
+        ("kept", "held_out", "held out, stopped early", "sk", 11),
+        ("start", "held_out", "held out, before learning", "--k", 0),
     ):
-        right.plot(PAIRS, [content["pairs"][str(n)][plan][where]["ratio"][0] for n in PAIRS], style, label=label)
+        ratios = [content["pairs"][str(n)][plan][where]["ratio"][0] for n in PAIRS]
+        fill = "none" if plan == "kept" else None
+        right.plot(PAIRS, ratios, style, markersize=size, markerfacecolor=fill, label=label)
     _dress(left, "chosen", "pilot samples", PILOTS)
     _dress(right, "learnt", "pairs learnt from", PAIRS)
     left.set_ylabel("error / best published sampler")

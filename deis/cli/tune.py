@@ -74,7 +74,7 @@ def tune(**params: Any) -> None:
     """
     ensemble, task = _task(params)
     outdir, wanted = params["outdir"], params["nfe"].value
-    kept, stale = _kept(outdir, task, wanted, force=params["force"])
+    kept, stale = _kept(outdir, task, force=params["force"])
     effort = Effort(params["pilot"], params["held_out"], params["pairs"], Training(iterations=params["iterations"]))
     found = dict(kept)
     try:
@@ -129,9 +129,7 @@ def _check(params: Mapping[str, Any], model: Model, data: Tensor | None) -> None
         raise ArgumentError("iterations", "must be left out where nothing is learnt", iterations, "give --pairs 512")
 
 
-def _kept(
-    outdir: Path, task: Mapping[str, str], wanted: Sequence[int], *, force: bool
-) -> tuple[dict[int, TunedBudget], list[Path]]:
+def _kept(outdir: Path, task: Mapping[str, str], *, force: bool) -> tuple[dict[int, TunedBudget], list[Path]]:
     """The budgets that are finished, and the plans of another task that are to be replaced with its record."""
     try:
         record = read_record(outdir)

@@ -1,6 +1,5 @@
 """A plan tuned for one budget, and everything that its report tells."""
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -57,9 +56,7 @@ def tune_budget(
     store, state = folder / "references", progress_file(folder, nfe)
     tuned = tune(ensemble, nfe, store=store, state=state, **attrs.asdict(effort, recurse=False))
     judges = make_pairs(ensemble, range(HELD_OUT, HELD_OUT + effort.held_out), _REFERENCE, store)
-    began = time.perf_counter()
     rows = tuple(_row(one, judges, distance) for one in tqdm(tuned.table, "distances", disable=None, leave=False))
-    measured = time.perf_counter() - began
     best = next(row for row in rows if row.role == tuned.plan.provenance["tuned"])
     tried = _TIMES * best.nfe
     intervals = len(tuned.plan.times) - 1
@@ -70,7 +67,7 @@ def tune_budget(
         history=tuned.history,
         doubt=tuned.doubt,
         calls=tuned.calls,
-        seconds={**tuned.seconds, "distances": measured} if distance else tuned.seconds,
+        seconds=tuned.seconds,
         grids={name: make_grid(name)(ensemble.ode, intervals).times for name in _SHOWN},
         equal_calls=_equal_calls(best, rows, judges, tried),
         tried=tried,

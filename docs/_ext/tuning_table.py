@@ -1,4 +1,4 @@
-"""The directive ``tuning-table``: committed results of ``benchmarks.tuning.measure``, a heading for each model."""
+"""The directive ``tuning-table``: committed results of ``benchmarks.tuning.measure``, all models of a folder."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ from tuning_rows import HEAD, rows
 
 
 class TuningTable(SphinxDirective):
-    """``{tuning-table} path/of/model.json path/of/other.json``."""
+    """``{tuning-table} path/of/folder``; files that hold something else are passed over."""
 
     required_arguments = 1
-    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
+        _, folder = self.env.relfn2path(self.arguments[0])
         found: list[list[str]] = []
-        for name in self.arguments[0].split():
-            _, path = self.env.relfn2path(name)
-            self.env.note_dependency(path)
-            found += rows(json.loads(Path(path).read_text()))
+        for path in sorted(Path(folder).glob("*.json")):
+            self.env.note_dependency(str(path))
+            content = json.loads(path.read_text())
+            found += rows(content) if "budgets" in content else []
         return [table(self, HEAD, found)]
 
 
