@@ -88,7 +88,8 @@ def choose(pairs: Pairs, nfe: int, tick: Tick = lambda scored: None) -> tuple[li
 
 def _scattered(scored: Iterable[Scored]) -> list[Candidate]:
     """The integrators on grids that are spread evenly over exponents and shifts, by Sobol's sequence."""
-    shares = SobolEngine(2).draw(_GRIDS + 1, dtype=float64)[1:]  # the first is a corner
+    engine = SobolEngine(2)  # type: ignore[no-untyped-call]
+    shares = engine.draw(_GRIDS + 1, dtype=float64)[1:]  # the first is a corner
     (low, small), (high, large) = zip(_POWERS, _SHIFTS, strict=True)
     spread = [(low * (high / low) ** p, small * (large / small) ** s) for p, s in shares.tolist()]
     return [

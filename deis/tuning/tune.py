@@ -14,9 +14,8 @@ from tqdm import tqdm
 
 from deis.analysis.store import fingerprint
 from deis.diffusion.ode import ProbabilityFlowODE
-from deis.errors import ArgumentError, CapabilityError
+from deis.errors import ArgumentError
 from deis.fields import as_integer, is_integer
-from deis.grids import TimeGrid
 from deis.integrators.plan import Plan
 from deis.integrators.signature import signature
 from deis.problems import InitialValueProblem
@@ -24,9 +23,9 @@ from deis.tuning.choose import Scored, choose
 from deis.tuning.contest import Contender, Standing, judged
 from deis.tuning.ensemble import Ensemble, samples
 from deis.tuning.interval import Interval
-from deis.tuning.learn import Training, learn
+from deis.tuning.learn import Training
 from deis.tuning.pairs import Pairs, make_pairs
-from deis.tuning.trainable import Trainable
+from deis.tuning.starts import learn_best, starts, steps
 from deis.version import __version__
 
 PILOT: Final = 10**12
@@ -165,24 +164,16 @@ class _Bench:
     def learnt(
         self, chosen: Sequence[Scored], apart: Pairs, count: int, training: Training, state: Path | None
     ) -> tuple[Contender, History] | None:
-        """The plan that is learnt from the best candidate with one evaluation a step; None if there is none."""
-        start = next(filter(None, map(self._trainable, chosen)), None)
-        if start is None:
+        """The plan that is learnt from the most promising start; None if nothing can be learnt from."""
+        field = starts([one.candidate for one in chosen], apart, self.nfe)
+        if not field:
             return None
-        (scored, trainable), pairs = start, self.solved("solutions to learn from", range(LEARNING, LEARNING + count))
-        with self.timed("learn", "step", training.steps(self.nfe)) as bar:
-            found = learn(trainable, pairs, apart, training, state, bar.update)
-        looks = len(found.history) * len(apart)
-        self.calls += self.nfe * (looks + found.history[-1][0] * 2 * min(training.batch, count))
-        least = math.exp(min(row[2] for row in found.history))
-        title = scored.candidate.title
-        return Contender("learnt", title, f"learnt from {scored.candidate.spacing}", found.plan, least), found.history
-
-    def _trainable(self, scored: Scored) -> tuple[Scored, Trainable] | None:
-        try:
-            return scored, Trainable(scored.candidate.integrator, self.ensemble.ode, TimeGrid(scored.plan.times))
-        except CapabilityError:
-            return None
+        pairs = self.solved("solutions to learn from", range(LEARNING, LEARNING + count))
+        with self.timed("learn", "step", steps(field, training, self.nfe)) as bar:
+            start, found = learn_best(field, pairs, apart, training, state, bar.update)
+        self.calls += found.calls
+        grid = f"learnt from {start.candidate.spacing}"
+        return Contender("learnt", start.candidate.title, grid, found.plan, math.exp(found.least)), found.history
 
 
 def _tuned(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-HEAD = ("calls", "best published", "its error", "chosen", "learnt", "Fréchet distance: published", "tuned")
+HEAD = ("calls", "best published", "its error", "chosen", "learnt", "Fréchet distances")
 
 
 def rows(content: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -13,11 +13,10 @@ def rows(content: Mapping[str, Any]) -> Iterator[list[str]]:
         rival = budget["published"]
         yield [
             nfe,
-            f"``{rival['sampler']}``, {rival['grid']}",
+            f"``{rival['sampler']}``",
             f"{rival['error'][0]:.2g}",
             *(_ratio(budget, role) for role in ("chosen", "learnt")),
-            _distance(rival),
-            _distance(budget[budget["returned"]]),
+            _distances(rival, budget[budget["returned"]]),
         ]
 
 
@@ -29,5 +28,5 @@ def _ratio(budget: Mapping[str, Any], role: str) -> str:
     return f"{f'**{value}**' if budget['returned'] == role else value} ({low} to {high})"
 
 
-def _distance(row: Mapping[str, Any]) -> str:
-    return f"{row['frechet']:.2g}" if "frechet" in row else "-"
+def _distances(*plans: Mapping[str, Any]) -> str:
+    return ", ".join(f"{plan['frechet']:.2g}" if "frechet" in plan else "-" for plan in plans)
