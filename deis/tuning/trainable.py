@@ -1,5 +1,6 @@
 """A plan whose numbers are functions of parameters."""
 
+import operator
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -22,21 +23,23 @@ _SCALES: Final = (1.0, 0.5, 0.3)
 """What a parameter of each kind is multiplied by, so that one rate of learning serves all."""
 
 
-def folded(plan: Plan) -> Plan:
+def folded(plan: Plan, ode: SemilinearODE) -> Plan:
     """The same plan without corrections: what a correction adds to the new state, the next step adds.
 
     Both rows of a corrected step begin with the same multiple of the state, so that their difference is a combination
     of values of N only. The states in between are those that were predicted; the last is the same.
 
+    :param ode: what the plan was made for; it multiplies coefficients, which may be matrices.
     :raises CapabilityError: if a step makes more than one evaluation, or one elsewhere than where it starts.
     """
+    times: Any = operator.mul if ode.block_axis is None else ode.compose
     steps: list[Step] = []
     waiting: list[Any] = []  # coefficients of N that the state at hand lacks, newest first
     for step in plan.steps:
         if len(step.stages) != 1 or step.stages[0].time != step.start or step.draws:
             raise CapabilityError("coefficients are learnt for plans with one evaluation a step, made where it starts")
         advance = step.advance
-        late = [advance.state * coefficient for coefficient in waiting]
+        late = [times(advance.state, coefficient) for coefficient in waiting]
         steps.append(Step(step.start, step.end, step.stages, Row(advance.state, _sum(advance.values, late))))
         waiting = []
         if step.correct is not None:
@@ -93,7 +96,7 @@ class Trainable:
     @cached_property
     def _widths(self) -> tuple[int, ...]:
         """Values of N in the row of each step."""
-        plan = folded(make_plan(self.ode, self.grid, self.integrator))
+        plan = folded(make_plan(self.ode, self.grid, self.integrator), self.ode)
         least = [len(step.advance.values) for step in plan.steps]
         return tuple(min(n + 1, max(self.width, own)) for n, own in enumerate(least))
 
@@ -110,7 +113,7 @@ class Trainable:
         kinds = torch.split(parameters, [n, n, self.size - 2 * n])
         lengths, shifts, rows = (kind * scale for kind, scale in zip(kinds, scales, strict=True))
         times = times_of(self.ode, self.grid.tensor(), lengths)
-        plan = folded(self.integrator.plan(self.ode, times))
+        plan = folded(self.integrator.plan(self.ode, times), self.ode)
         when = self._moved(times, shifts)
         ends = list(accumulate(self._widths))
         parts = [rows[end - width : end] for end, width in zip(ends, self._widths, strict=True)]

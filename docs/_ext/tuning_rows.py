@@ -8,7 +8,7 @@ HEAD = ("calls", "best published", "its error", "chosen", "learnt", "Fréchet di
 
 def rows(content: Mapping[str, Any]) -> Iterator[list[str]]:
     """The heading of one model, then a row a budget; a dash for what was not measured."""
-    yield [f"``{content['model']}``, {content['held_out']} samples"]
+    yield [f"``{content['model']}``"]
     for nfe, budget in sorted(content["budgets"].items(), key=lambda item: int(item[0])):
         rival = budget["published"]
         yield [

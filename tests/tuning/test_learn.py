@@ -152,7 +152,7 @@ def test_errors_of_features_count():
 
     training = Training(iterations=1, batch=16, features=features, weight=0.7)
     found = learn(TRAINABLE, PAIRS, APART, training)
-    plan, batch = folded(make_plan(ODE, TRAINABLE.grid, TRAINABLE.integrator)), PAIRS.rows(range(16))
+    plan, batch = folded(make_plan(ODE, TRAINABLE.grid, TRAINABLE.integrator), ODE), PAIRS.rows(range(16))
     off = features(final_state(plan, batch)) - features(batch.solution)
     expected = mean_log(plan, PAIRS) + 0.7 * float(off.square().mean(1).sqrt().log().mean())
     assert found.history[0][1] == pytest.approx(expected)  # the loss of the plan at the start

@@ -66,7 +66,7 @@ grids = st.lists(st.floats(0.05, 1.0), min_size=1, max_size=8).map(
 def test_a_folded_plan_ends_in_the_same_state(member, grid, seed):
     ode, x = mixing(seed=seed), random((2, 3), seed + 10)
     plan = make_plan(ode, grid, member)
-    short = folded(plan)
+    short = folded(plan, ode)
     assert all(step.correct is None for step in short.steps)
     torch.testing.assert_close(solve(ode, x, grid, short).x, solve(ode, x, grid, plan).x, rtol=1e-11, atol=1e-11)
     assert (short.nfe, short.times) == (plan.nfe, plan.times)
@@ -77,12 +77,23 @@ def test_folding_holds_where_the_linear_part_depends_on_time(name):
     ode = GaussianMixture(torch.tensor([[-1.0], [0.5]], dtype=torch.float64), 0.3).ode(EDM())
     grid, x = make_grid("vp-t3")(ode, 7), 80 * random((4, 1))
     plan = make_plan(ode, grid, name)
-    torch.testing.assert_close(solve(ode, x, grid, folded(plan)).x, solve(ode, x, grid, plan).x, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        solve(ode, x, grid, folded(plan, ode)).x, solve(ode, x, grid, plan).x, rtol=1e-9, atol=1e-9
+    )
 
 
 def test_nothing_is_folded_where_nothing_is_corrected():
     plan = make_plan(mixing(), GRID, "tab3")
-    assert folded(plan) == plan
+    assert folded(plan, mixing()) == plan
+
+
+def test_folding_multiplies_matrices_as_matrices():
+    matrix, x = random((3, 3), 5), random((2, 3))
+    ode = DenseODE(matrix, lambda t, x: (1 + 2 * t) * x.sin())
+    plan = make_plan(ode, GRID, MEMBER)
+    torch.testing.assert_close(
+        solve(ode, x, GRID, folded(plan, ode)).x, solve(ode, x, GRID, plan).x, rtol=1e-11, atol=0
+    )
 
 
 @pytest.mark.parametrize("name", ["etd2rk", "rhork-heun2", "exp-adams3", "edm-heun"])
@@ -107,7 +118,7 @@ def test_plans_that_add_noise_are_refused():
 def test_zero_parameters_stand_for_the_integrator_s_own_plan(linear, member):
     ode = mixing(linear)
     narrow, wide = (Trainable(member, ode, GRID, width) for width in (1, 8))
-    own, found = folded(make_plan(ode, GRID, member)), narrow(torch.zeros(narrow.size, dtype=torch.float64))
+    own, found = folded(make_plan(ode, GRID, member), ode), narrow(torch.zeros(narrow.size, dtype=torch.float64))
     assert found.numbers() == own
     assert found.times.tolist() == pytest.approx(GRID.times[:-1])
     plan = wide(torch.zeros(wide.size, dtype=torch.float64)).numbers()  # with room for values that weigh nothing

@@ -205,6 +205,7 @@ def test_each_purpose_has_seeds_of_its_own(quick):
     small(by_seed, pairs=4, training=HUGE)
     asked = {seed for seeds in seen for seed in seeds} - {0}
     assert asked == {first + k for first, n in ((PILOT, 8), (LEARNING, 4), (HELD_OUT, 8)) for k in range(n)}
+    assert min(PILOT, LEARNING - PILOT, HELD_OUT - LEARNING) > 1_000_000  # the most samples of a purpose
 
 
 def test_network_calls_are_counted_for_each_sample(quick):
