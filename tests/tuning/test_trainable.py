@@ -191,8 +191,16 @@ def test_a_step_grows_by_the_exponential_of_its_parameter():
     values[1] = 0.7
     steps = [b - a for a, b in pairwise(trainable(values).plan.times)]
     before = [b - a for a, b in pairwise(GRID.times)]
-    total = 1 + before[1] * (math.exp(0.7) - 1)
-    assert steps == pytest.approx([h * (math.exp(0.7) if n == 1 else 1) / total for n, h in enumerate(before)])
+    factor = math.exp(5 * math.tanh(0.7 / 5))
+    total = 1 + before[1] * (factor - 1)
+    assert steps == pytest.approx([h * (factor if n == 1 else 1) / total for n, h in enumerate(before)])
+
+
+def test_steps_do_not_vanish_however_large_the_parameters():
+    trainable, values = Trainable(MEMBER, mixing(), GRID), torch.zeros(25, dtype=torch.float64)
+    values[:2] = torch.tensor([1e6, -1e6])
+    steps = [b - a for a, b in pairwise(trainable(values).plan.times)]
+    assert min(steps) > 1e-6
 
 
 @pytest.mark.parametrize("part", PARTS)
