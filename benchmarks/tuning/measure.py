@@ -21,10 +21,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 import deis
-from benchmarks.members import NAMED, NAMED_GRIDS, SUBJECTS
+from benchmarks.members import SUBJECTS
 from benchmarks.training import write_json
 from deis.study import frechet_to_digits
-from deis.tuning.candidates import Candidate
+from deis.tuning.candidates import NAMED, NAMED_GRIDS, Candidate
 from deis.tuning.ensemble import Ensemble, samples
 from deis.tuning.interval import Interval, ratio, typical
 from deis.tuning.pairs import Pairs, errors, final_state, make_pairs

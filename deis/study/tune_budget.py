@@ -17,9 +17,8 @@ from deis.study.tune_record import PUBLISHED, Row, TunedBudget
 from deis.tuning import Candidate, Ensemble, Pairs, Standing, Training, candidates, make_pairs
 from deis.tuning.interval import typical
 from deis.tuning.pairs import errors, final_state
-from deis.tuning.tune import HELD_OUT, tune
+from deis.tuning.tune import HELD_OUT, reference_nfe, tune
 
-_REFERENCE: Final = 240  # network calls of solutions, which tune keeps for budgets up to 20
 _RIVALS: Final = 3  # published samplers that are given more calls
 _TIMES: Final = 3  # up to so many times the plan's
 _SHOWN: Final = ("vp-t2", "vp-t3")  # grids
@@ -55,7 +54,7 @@ def tune_budget(
     """
     store, state = folder / "references", progress_file(folder, nfe)
     tuned = tune(ensemble, nfe, store=store, state=state, **attrs.asdict(effort, recurse=False))
-    judges = make_pairs(ensemble, range(HELD_OUT, HELD_OUT + effort.held_out), _REFERENCE, store)
+    judges = make_pairs(ensemble, range(HELD_OUT, HELD_OUT + effort.held_out), reference_nfe(nfe), store)
     rows = tuple(_row(one, judges, distance) for one in tqdm(tuned.table, "distances", disable=None, leave=False))
     best = next(row for row in rows if row.role == tuned.plan.provenance["tuned"])
     tried = _TIMES * best.nfe

@@ -131,6 +131,11 @@ def tune(
     return _tuned(bench, rows, learnt[1] if learnt else (), known, judges, pairs)
 
 
+def reference_nfe(nfe: int) -> int:
+    """Network calls of the solutions that plans of ``nfe`` calls are judged by."""
+    return max(_REFERENCE, _TIMES * nfe)
+
+
 @attrs.define(eq=False)
 class _Bench:
     """Where plans of one ensemble and one budget are made and measured; it counts the network calls."""
@@ -157,7 +162,7 @@ class _Bench:
     def solved(self, title: str, seeds: range) -> Pairs:
         """Pairs of seeds."""
         with self.timed(title, "sample", len(seeds)) as bar:
-            pairs = make_pairs(self.ensemble, seeds, max(_REFERENCE, _TIMES * self.nfe), self.store, bar.update)
+            pairs = make_pairs(self.ensemble, seeds, reference_nfe(self.nfe), self.store, bar.update)
         self.calls += pairs.calls * len(pairs)
         return pairs
 
