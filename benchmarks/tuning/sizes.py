@@ -28,10 +28,11 @@ from benchmarks.tuning.measure import RESULTS, STORE, ensemble, published, round
 from deis.files import whole_file
 from deis.tuning.choose import choose
 from deis.tuning.interval import ratio, typical
-from deis.tuning.learn import Training, learn
+from deis.tuning.learn import learn
 from deis.tuning.pairs import Pairs, errors, make_pairs
 from deis.tuning.progress import Progress
 from deis.tuning.trainable import Trainable
+from deis.tuning.training import Training
 
 PATH: Final = RESULTS / "sizes.json"
 MODEL: Final = "digits-exact"
@@ -98,8 +99,10 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "learning"
             kept = learn(self.start, pairs, self.apart, training, state).plan
-            last = Progress.resumed(state, self.start, pairs, self.apart, training).parameters
-        plans = {"start": torch.zeros_like(last), "last": last.detach()}
+            ended = Progress.resumed(state, self.start, pairs, self.apart, training)
+        assert ended is not None
+        last = ended.units @ ended.parameters.detach()
+        plans = {"start": 0 * last, "last": last}
         found = {name: self.against(self.start(parameters).numbers(), pairs) for name, parameters in plans.items()}
         return {**found, "kept": self.against(kept, pairs)}
 

@@ -52,7 +52,9 @@ _DIGITS: Final = (1, 8, 8)
     show_default=True,
     help="Samples that grid and coefficients are learnt from; 0: choose only.",
 )
-@click.option("--iterations", type=click.IntRange(1, _MOST), help="Steps of learning.  [default: fewer for large NFE]")
+@click.option(
+    "--iterations", type=click.IntRange(1, _MOST), help=f"Steps of learning.  [default: {Training().iterations}]"
+)
 @click.option("--images", type=Parsed("file", read_samples), help="An .npz of samples to start from (image-to-image).")
 @click.option(
     "--strength",
@@ -75,7 +77,8 @@ def tune(**params: Any) -> None:
     ensemble, task = _task(params)
     outdir, wanted = params["outdir"], params["nfe"].value
     kept, stale = _kept(outdir, task, force=params["force"])
-    effort = Effort(params["pilot"], params["held_out"], params["pairs"], Training(iterations=params["iterations"]))
+    training = Training(iterations=params["iterations"] or Training().iterations)
+    effort = Effort(params["pilot"], params["held_out"], params["pairs"], training)
     found = dict(kept)
     try:
         for nfe in wanted:

@@ -1,19 +1,15 @@
 """The report of a study: one page that needs nothing else, and its tables as CSV and LaTeX."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import jinja2
-from markupsafe import Markup
 from torch import Tensor
 
 from deis.files import write_text
 from deis.study.outcomes import Outcome, Outcomes, read_outcomes, read_states
+from deis.study.page import page
 from deis.study.pictures import Group, Picture, model_of, sample_groups, strips
 from deis.study.plots import Plot, legend, plots
 from deis.study.ranking import Leader, best_cells, budgets, leaders, merit, metrics
@@ -76,12 +72,9 @@ def _page(folder: Path, outcomes: Outcomes) -> str:
     pictured = [one for one in (*outcomes.cells, *outcomes.references.values()) if model_of(one) and one.arrays]
     read = {one.id: read_states(folder, one) for one in pictured}
     states = {name: tensors for name, tensors in read.items() if tensors is not None}
-    script = _template("report.js")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals.update(heading=heading, written=written)
-    return environment.from_string(_template("report.html.jinja")).render(
+    return page(
+        "report.html.jinja",
+        {"heading": heading, "written": written},
         outcomes=outcomes,
         index=outcomes.index,
         labels=list(dict.fromkeys(one.cell.label for one in outcomes.cells)),
@@ -90,9 +83,6 @@ def _page(folder: Path, outcomes: Outcomes) -> str:
         sections=[_section(outcomes, target, states) for target in outcomes.targets],
         unseen=[f"{name}.safetensors" for name, tensors in read.items() if tensors is None],
         papers=_PAPERS,
-        style=Markup(_template("report.css")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
@@ -133,7 +123,3 @@ def _notes(outcomes: Outcomes) -> list[tuple[str, str, str]]:
             key = (f"{one.cell.target}, {one.cell.label}", one.note)
             found.setdefault(key, []).append("" if one.cell.budget is None else str(one.cell.budget))
     return [(name, ", ".join(dict.fromkeys(filter(None, calls))), note) for (name, note), calls in found.items()]
-
-
-def _template(name: str) -> str:
-    return resources.files("deis.study").joinpath("templates", name).read_text(encoding="utf-8")

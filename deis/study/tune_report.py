@@ -1,7 +1,5 @@
 """The report of ``deis tune``: one page that needs nothing else."""
 
-import base64
-import hashlib
 import math
 import shlex
 from collections.abc import Mapping
@@ -9,11 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import jinja2
-from markupsafe import Markup
 
 from deis.files import write_text
 from deis.study.outcomes import Estimate
+from deis.study.page import page
 from deis.study.plots import Plot, legend
 from deis.study.tune_plots import TUNED, curves, history, published_names, times
 from deis.study.tune_record import Row, TunedBudget, TuneRecord, read_record
@@ -54,34 +51,25 @@ def tune_report(folder: Path | str) -> Path:
     deis.errors.ArgumentError: folder must hold tune.json (No such file or directory), got 'nowhere'; make it by deis
     tune --outdir FOLDER
     """
-    page = Path(folder) / PAGE
-    write_text(page, _page(read_record(folder)))
-    return page
+    path = Path(folder) / PAGE
+    write_text(path, _page(read_record(folder)))
+    return path
 
 
 def _page(record: TuneRecord) -> str:
-    loader = jinja2.PackageLoader("deis.study")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals.update(key=_key)
-    style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
-    digest = hashlib.sha256(script.encode()).digest()
     budgets = record.budgets
-    return environment.get_template("tune.html.jinja").render(
+    return page(
+        "tune.html.jinja",
+        {"key": _key, "closer": _closer},
         record=record,
         model=record.options["model"],
         sections=[_section(budget) for budget in budgets],
         curves=curves(budgets),
         legend=legend([TUNED, *published_names(budgets)]),
-        closer=_closer,
         measured=any(row.frechet for budget in budgets for row in budget.rows),
         command=_command(record.options),
         whole=float(record.options.get("strength", 1.0)) == 1,
         papers=_PAPERS,
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=base64.b64encode(digest).decode(),
     )
 
 

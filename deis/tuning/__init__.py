@@ -10,10 +10,12 @@ from deis.tuning.gradient_fit import GradientFit
 from deis.tuning.grid import GridObjective
 from deis.tuning.influence import influence
 from deis.tuning.interval import Interval
-from deis.tuning.learn import Learnt, Training, learn
+from deis.tuning.learn import Learnt, learn
 from deis.tuning.pairs import Pairs, make_pairs
 from deis.tuning.trainable import Trainable, folded
+from deis.tuning.training import Training
 from deis.tuning.trajectory_fit import TrajectoryFit
+from deis.tuning.units import natural_units
 
 __all__ = [
     "NAMED",
@@ -38,5 +40,6 @@ __all__ = [
     "influence",
     "learn",
     "make_pairs",
+    "natural_units",
     "samples",
 ]

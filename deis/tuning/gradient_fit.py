@@ -6,9 +6,10 @@ from deis.grids import TimeGrid
 from deis.integrators.base import Integrator
 from deis.odes.base import SemilinearODE
 from deis.tuning.grid import GridObjective
-from deis.tuning.learn import Training, learn
+from deis.tuning.learn import learn
 from deis.tuning.pairs import Pairs
 from deis.tuning.trainable import Trainable
+from deis.tuning.training import Training
 
 
 @attrs.frozen(eq=False)

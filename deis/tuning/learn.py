@@ -11,51 +11,18 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from deis.errors import ArgumentError
-from deis.fields import boolean, integer_in, is_callable, number_in
 from deis.integrators.plan import Plan
 from deis.loop import Evaluation
 from deis.odes.base import SemilinearODE
 from deis.tuning.pairs import Batch, Pairs, errors, final_state
 from deis.tuning.progress import Progress
 from deis.tuning.trainable import Trainable, Trained
+from deis.tuning.training import Training
+from deis.tuning.units import natural_units
 
 _NEAR: Final = 0.02  # of a step, over which the derivative of N in time is a difference
-_DEPTH: Final = 1600
+_LOOKED_AT: Final = 64  # pairs that say how much each parameter changes the errors
 _CLIP: Final = 5.0  # norm of a gradient; that of a mean logarithm is about 1
-
-Features = Callable[[Tensor], Tensor]
-
-
-@attrs.frozen
-class Training:
-    """How a plan is learnt: Adam on the mean logarithm of the samples' errors, with a rate that falls as a cosine.
-
-    :param iterations: steps of Adam; None for as many as ask for 1600 values of N, one after the other.
-    :param batch: pairs in each.
-    :param rate: of the first step.
-    :param decay: weight of the square of the parameters, which are zero for the analytic plan.
-    :param every: iterations between two looks at the pairs set apart.
-    :param patience: such looks without progress before learning ends early.
-    :param seed: of the order of the pairs.
-    :param checkpoint: whether network calls are made again for their gradients instead of kept.
-    :param features: a function of states, shape (B, ...) to (B, n), whose errors count, too; None for none.
-    :param weight: of those errors.
-    """
-
-    iterations: int | None = attrs.field(default=None, validator=attrs.validators.optional(integer_in(1, 1_000_000)))
-    batch: int = attrs.field(default=128, validator=integer_in(1, 1_000_000))
-    rate: float = attrs.field(default=0.08, validator=number_in(0, open_low=True))
-    decay: float = attrs.field(default=1e-3, validator=number_in(0))
-    every: int = attrs.field(default=10, validator=integer_in(1, 1_000_000))
-    patience: int = attrs.field(default=8, validator=integer_in(1, 1_000_000))
-    seed: int = attrs.field(default=0, validator=integer_in(0, 2**63 - 1))
-    checkpoint: bool = attrs.field(default=False, validator=boolean)
-    features: Features | None = attrs.field(default=None, validator=attrs.validators.optional(is_callable))
-    weight: float = attrs.field(default=1.0, validator=number_in(0))
-
-    def steps(self, nfe: int) -> int:
-        """How many steps of Adam are made for a plan of ``nfe`` evaluations."""
-        return max(1, _DEPTH // nfe) if self.iterations is None else self.iterations
 
 
 @attrs.frozen(eq=False)
@@ -88,36 +55,49 @@ def learn(
     """The parameters that are best on the pairs set apart, on the way of the gradients (arXiv 2405.15506, 2502.17423).
 
     :param pairs: what is learnt from.
-    :param apart: pairs that decide which parameters are kept, and when learning ends.
+    :param apart: pairs that decide which parameters are kept, and when learning ends; none are worse there than those
+        of the start.
     :param state: file in which the progress is kept, so that what was cut off is taken up again.
-    :param tick: called after each iteration.
+    :param tick: called after each parameter whose unit is found, and after each iteration.
     :raises ArgumentError: if a seed is among both pairs.
     :raises OutputError: if the file cannot be written.
     """
     shared = set(pairs.seeds) & set(apart.seeds)
     if shared:
         raise ArgumentError("apart", "must have other seeds than the pairs that are learnt from", min(shared))
-    iterations = training.steps(trainable.grid.intervals)
+    known = pairs.first(_LOOKED_AT)
     progress = Progress.resumed(state, trainable, pairs, apart, training)
-    while not progress.ended(iterations, training.patience):
-        rate = training.rate * (1 + math.cos(math.pi * progress.iteration / iterations)) / 2
-        loss = _descend(progress, trainable, pairs, training, rate)
-        if progress.iteration % training.every == 0 or progress.iteration == iterations:
-            plan = trainable(progress.parameters.detach()).numbers()
-            progress.look(loss, float(errors(plan, apart).log().mean()))
+    if progress is None:
+        progress = Progress.begun(trainable, pairs, apart, training, natural_units(trainable, known, tick))
+        _look(progress, trainable, apart, _mean_log(trainable(progress.best), known))
+        progress.save(state)
+    while not progress.ended(training.iterations, training.patience):
+        loss = _descend(progress, trainable, pairs, training)
+        if progress.iteration % training.every == 0 or progress.iteration == training.iterations:
+            _look(progress, trainable, apart, loss)
             progress.save(state)
         tick()
-    plan = trainable(progress.best).numbers()
+    plan = trainable(progress.units @ progress.best).numbers()
     # the derivative in time takes another evaluation, but for the first, whose time is fixed
     learnt = progress.iteration * min(training.batch, len(pairs)) * (2 * plan.nfe - 1)
-    return Learnt(plan, tuple(progress.history), learnt + len(progress.history) * len(apart) * plan.nfe)
+    looked = ((trainable.size + 2) * len(known) + len(progress.history) * len(apart)) * plan.nfe
+    return Learnt(plan, tuple(progress.history), learnt + looked)
 
 
-def _descend(progress: Progress, trainable: Trainable, pairs: Pairs, training: Training, rate: float) -> float:
+def _look(progress: Progress, trainable: Trainable, apart: Pairs, loss: float) -> None:
+    progress.look(loss, _mean_log(trainable(progress.units @ progress.parameters.detach()), apart))
+
+
+def _mean_log(trained: Trained, pairs: Pairs) -> float:
+    return float(errors(trained.numbers(), pairs).log().mean())
+
+
+def _descend(progress: Progress, trainable: Trainable, pairs: Pairs, training: Training) -> float:
     """One step of Adam; returns the mean logarithm of the errors before it."""
     parameters = progress.parameters
+    rate = training.rate * (1 + math.cos(math.pi * progress.iteration / training.iterations)) / 2
     batch = pairs.rows(_numbers(len(pairs), progress.iteration, training))
-    trained = trainable(parameters)
+    trained = trainable(progress.units @ parameters)
     end = final_state(trained.plan, batch, _evaluation(batch.ode.split(trained.plan.splitting), trained, training))
     error = _mean_log_error(end, batch, training)
     parameters.grad = None
@@ -154,14 +134,15 @@ def _log_rmse(x: Tensor, y: Tensor) -> Tensor:
 
 def _evaluation(form: SemilinearODE, trained: Trained, training: Training) -> Evaluation:
     """N with its derivative in time, which is asked for at a number: a difference of two evaluations."""
-    ends = (*trained.times.tolist()[1:], form.domain[1])
+    first, last = form.domain
+    ends = (*trained.times.tolist()[1:], last)
 
     def evaluate(step: int, when: float, x: Tensor) -> Tensor:
         value = _called(form, when, x, training)
         time = trained.times[step]
         if not time.requires_grad or not step:
             return value
-        shift = _NEAR * (ends[step] - when) or _NEAR * (form.domain[0] - when)
+        shift = _NEAR * (ends[step] - when or first - when or last - when)  # times may meet, at either end, too
         with torch.no_grad():
             slope = (form.nonlinearity(when + shift, x) - value) / shift
         return value + slope * (time - time.detach()).to(value.real.dtype)

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import attrs
 import safetensors
@@ -17,10 +15,11 @@ from deis.files import whole_file
 from deis.integrators.plan_json import plan_to_json
 from deis.tuning.pairs import Pairs
 from deis.tuning.trainable import Trainable
+from deis.tuning.training import Training
 from deis.version import __version__
 
 _BETAS = (0.9, 0.95)
-_TENSORS = ("parameters", "best", "mean", "square")
+_TENSORS = ("units", "parameters", "best", "mean", "square")
 
 
 @attrs.define(eq=False)
@@ -29,6 +28,8 @@ class Progress:
 
     key: str
     """Hash of all that the results depend on."""
+    units: Tensor
+    """Of the parameters, shape (size, size)."""
     parameters: Tensor
     best: Tensor
     mean: Tensor
@@ -37,12 +38,18 @@ class Progress:
     history: list[tuple[int, float, float]] = attrs.field(factory=list)
 
     @classmethod
-    def resumed(cls, path: Path | None, trainable: Trainable, pairs: Pairs, apart: Pairs, training: Any) -> "Progress":
-        """What the file holds, if it is of the same task; otherwise the beginning."""
-        key = _key(trainable, [pairs, apart], training)
+    def begun(cls, trainable: Trainable, pairs: Pairs, apart: Pairs, training: Training, units: Tensor) -> "Progress":
+        """The beginning: all parameters are zero."""
         zero = torch.zeros(trainable.size, dtype=torch.float64)
-        kept = _read(path, key, trainable.size) if path is not None else None
-        return kept or cls(key, zero.clone().requires_grad_(), zero.clone(), zero.clone(), zero.clone())
+        key = _key(trainable, pairs, apart, training)
+        return cls(key, units, zero.clone().requires_grad_(), zero.clone(), zero.clone(), zero.clone())
+
+    @classmethod
+    def resumed(
+        cls, path: Path | None, trainable: Trainable, pairs: Pairs, apart: Pairs, training: Training
+    ) -> "Progress | None":
+        """What the file holds, if it is of the same task."""
+        return _read(path, _key(trainable, pairs, apart, training), trainable.size) if path is not None else None
 
     def step(self, rate: float) -> None:
         """One step of Adam along the gradient of the parameters."""
@@ -87,25 +94,29 @@ def _read(path: Path, key: str, size: int) -> Progress | None:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in _TENSORS}
-        if about["key"] != key or any(t.shape != (size,) or t.dtype != torch.float64 for t in tensors.values()):
+            # clones, since sums are rounded by where memory begins: what goes on must equal what was never cut off
+            tensors = {name: file.get_tensor(name).clone() for name in _TENSORS}
+        shapes = {name: (size,) if name != "units" else (size, size) for name in _TENSORS}
+        if about["key"] != key or any(t.shape != shapes[n] or t.dtype != torch.float64 for n, t in tensors.items()):
             return None
         history = [(int(n), float(a), float(b)) for n, a, b in about["history"]]
-        parameters = tensors.pop("parameters").requires_grad_()
-        return Progress(key, parameters, **tensors, iteration=int(about["iteration"]), history=history)
+        tensors["parameters"].requires_grad_()
+        return Progress(key, **tensors, iteration=int(about["iteration"]), history=history)
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
         return None
 
 
-def _key(trainable: Trainable, pairs: Iterable[Pairs], training: Any) -> str:
+def _key(trainable: Trainable, pairs: Pairs, apart: Pairs, training: Training) -> str:
+    """Features, whose names may change from process to process, are known by their values."""
     start = trainable(torch.zeros(trainable.size, dtype=torch.float64)).numbers()
-    digest = hashlib.sha256(json.dumps([__version__, plan_to_json(start), trainable.parts, repr(training)]).encode())
-    for some in pairs:
-        digest.update(repr(some.seeds).encode())
-        for tensor in (some.start, some.solution):
-            digest.update(
-                torch.view_as_real(tensor).numpy(force=True).tobytes()
-                if tensor.is_complex()
-                else tensor.numpy(force=True).tobytes()
-            )
+    plain = attrs.evolve(training, features=None)
+    about = [__version__, plan_to_json(start), trainable.parts, repr(plain), pairs.seeds, apart.seeds]
+    digest = hashlib.sha256(json.dumps(about).encode())
+    tensors = [pairs.start, pairs.solution, apart.start, apart.solution]
+    if training.features is not None:
+        with torch.no_grad():
+            tensors.append(training.features(apart.start))
+    for tensor in tensors:
+        real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        digest.update(real.numpy(force=True).tobytes())
     return digest.hexdigest()

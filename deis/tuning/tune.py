@@ -14,18 +14,23 @@ from tqdm import tqdm
 
 from deis.analysis.store import fingerprint
 from deis.diffusion.ode import ProbabilityFlowODE
-from deis.errors import ArgumentError
+from deis.errors import ArgumentError, DeisError
 from deis.fields import as_integer, is_integer
+from deis.grids import TimeGrid, make_grid
+from deis.integrators.base import as_integrator
 from deis.integrators.plan import Plan
 from deis.integrators.signature import signature
+from deis.odes.base import SemilinearODE
 from deis.problems import InitialValueProblem
+from deis.tuning.candidates import Candidate
 from deis.tuning.choose import Scored, choose
 from deis.tuning.contest import Contender, Standing, judged
 from deis.tuning.ensemble import Ensemble, samples
 from deis.tuning.interval import Interval
-from deis.tuning.learn import Training
+from deis.tuning.learn import learn
 from deis.tuning.pairs import Pairs, make_pairs
-from deis.tuning.starts import learn_best, starts, steps
+from deis.tuning.trainable import Trainable
+from deis.tuning.training import Training
 from deis.version import __version__
 
 PILOT: Final = 10**12
@@ -57,7 +62,8 @@ class Tuned:
     doubt: float
     """Geometric mean of the held-out solutions' own uncertainty."""
     calls: int
-    """Network calls that tuning took, each on one sample; gradients are not counted."""
+    """Network calls that tuning takes, each on one sample: solutions count where they came from the store, too, and
+    gradients do not."""
     seconds: Mapping[str, float]
     """Of each part: ``pilot solutions``, ``choose``, ``solutions to learn from``, ``learn``, ``held-out solutions``,
     ``judge``."""
@@ -169,16 +175,27 @@ class _Bench:
     def learnt(
         self, chosen: Sequence[Scored], apart: Pairs, count: int, training: Training, state: Path | None
     ) -> tuple[Contender, History] | None:
-        """The plan that is learnt from the most promising start; None if nothing can be learnt from."""
-        field = starts([one.candidate for one in chosen], apart, self.nfe)
-        if not field:
+        """The plan that is learnt from the best candidate of which one can be; None if there is none."""
+        start = _start([one.candidate for one in chosen], self.ensemble.ode, self.nfe)
+        if start is None:
             return None
+        candidate, trainable = start
         pairs = self.solved("solutions to learn from", range(LEARNING, LEARNING + count))
-        with self.timed("learn", "step", steps(field, training, self.nfe)) as bar:
-            start, found = learn_best(field, pairs, apart, training, state, bar.update)
+        with self.timed("learn", "step", trainable.size + training.iterations) as bar:
+            found = learn(trainable, pairs, apart, training, state, bar.update)
         self.calls += found.calls
-        grid = f"learnt from {start.candidate.spacing}"
-        return Contender("learnt", start.candidate.title, grid, found.plan, math.exp(found.least)), found.history
+        grid = f"learnt from {candidate.spacing}"
+        return Contender("learnt", candidate.title, grid, found.plan, math.exp(found.least)), found.history
+
+
+def _start(ranked: Sequence[Candidate], ode: SemilinearODE, nfe: int) -> tuple[Candidate, Trainable] | None:
+    """The first that makes one evaluation a step, or else the default sampler."""
+    for candidate in (*ranked, Candidate(as_integrator("default"), make_grid("default"))):
+        try:
+            return candidate, Trainable(candidate.integrator, ode, TimeGrid(candidate.plan(ode, nfe).times))
+        except DeisError:  # stages, or a clock that the ODE lacks
+            continue
+    return None
 
 
 def _tuned(

@@ -5,8 +5,8 @@ from deis import CapabilityError, GaussianMixture, VPLinear, make_grid, make_pla
 from deis.tuning.ensemble import samples
 from deis.tuning.gradient_fit import GradientFit
 from deis.tuning.grid import optimise_grid
-from deis.tuning.learn import Training
 from deis.tuning.pairs import errors, make_pairs
+from deis.tuning.training import Training
 
 MEMBER = "polynomial:predict=x0:clock=vp_t:steps=3:corrector=true"
 
@@ -21,7 +21,7 @@ def ode():
 def fit(ode):
     ensemble = samples(ode, (2,), dtype=torch.float64)
     pairs, apart = (make_pairs(ensemble, seeds, 120) for seeds in (range(24), range(50, 66)))
-    return GradientFit(pairs, apart, Training(iterations=30, every=5))
+    return GradientFit(pairs, apart, Training(iterations=15, every=5))
 
 
 def score(ode, grid, pairs):

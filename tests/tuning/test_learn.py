@@ -1,4 +1,5 @@
 import gc
+import importlib
 import math
 import weakref
 
@@ -20,9 +21,10 @@ from deis import (
     plan_to_json,
 )
 from deis.tuning.ensemble import Ensemble, samples
-from deis.tuning.learn import Training, learn
+from deis.tuning.learn import learn
 from deis.tuning.pairs import errors, final_state, make_pairs
 from deis.tuning.trainable import Trainable, folded
+from deis.tuning.training import Training
 
 BRIEF = Training(iterations=6, batch=4, every=2)
 ODE = DiagonalODE(-2.0, lambda t, x: (3 * x + t).sin() * (1 + t))
@@ -39,16 +41,32 @@ def mean_log(plan, pairs):
     return float(errors(plan, pairs).log().mean())
 
 
-def test_learning_makes_errors_smaller_on_samples_that_were_not_seen():
+def diffusion(std, *firsts, count=16):
+    """A mixture in two dimensions, with pairs of seeds from these on."""
     means = torch.randn(5, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    ensemble = samples(GaussianMixture(means, 0.2).ode(VPLinear()), (2,), dtype=torch.float64)
-    pairs, apart, unseen = (make_pairs(ensemble, range(k, k + 16), 120) for k in (0, 50, 90))
-    member, grid = PolynomialEIAB("x0", "vp_t", 2, True), make_grid("vp-t3")(ensemble.ode, 4)
-    found = learn(Trainable(member, ensemble.ode, grid), pairs, apart, Training(iterations=30, batch=8))
-    assert mean_log(found.plan, unseen) < mean_log(make_plan(ensemble.ode, grid, member), unseen) - 0.2
-    assert [row[0] for row in found.history] == [10, 20, 30]
+    ensemble = samples(GaussianMixture(means, std).ode(VPLinear()), (2,), dtype=torch.float64)
+    return ensemble.ode, *(make_pairs(ensemble, range(first, first + count), 120) for first in firsts)
+
+
+def test_learning_makes_errors_smaller_on_samples_that_were_not_seen():
+    ode, pairs, apart, unseen = diffusion(0.2, 0, 50, 90)
+    member, grid = PolynomialEIAB("x0", "vp_t", 2, True), make_grid("vp-t3")(ode, 4)
+    found = learn(Trainable(member, ode, grid), pairs, apart, Training(iterations=30, batch=8))
+    assert mean_log(found.plan, unseen) < mean_log(make_plan(ode, grid, member), unseen) - 0.2
+    assert [row[0] for row in found.history] == [0, 10, 20, 30]
     assert mean_log(found.plan, apart) == pytest.approx(min(row[2] for row in found.history))
     assert (found.plan.nfe, found.plan.splitting, found.plan.tensors()) == (4, "x0", ())
+
+
+def test_in_natural_units_as_many_steps_get_farther(monkeypatch):
+    ode, pairs, apart = diffusion(0.5, 1000, 1050, count=24)
+    member, grid = PolynomialEIAB("x0", "vp_t", 3, True), make_grid("vp-t3")(ode, 5)
+    trainable, training = Trainable(member, ode, grid, parts=("rows",)), Training(iterations=15, every=5)
+    found = learn(trainable, pairs, apart, training).least
+    plain = torch.eye(trainable.size, dtype=torch.float64)
+    monkeypatch.setattr(importlib.import_module("deis.tuning.learn"), "natural_units", lambda *about: plain)
+    for rate in (0.04, 0.08):
+        assert found < learn(trainable, pairs, apart, attrs.evolve(training, rate=rate)).least - 0.5
 
 
 def test_equal_arguments_give_equal_plans():
@@ -62,11 +80,30 @@ def test_every_option_of_training_acts(options):
     assert text(other) != text(learn(TRAINABLE, PAIRS, APART, BRIEF))
 
 
+def test_the_history_begins_with_the_start():
+    pairs = make_pairs(ENSEMBLE, range(100, 170), 40)
+    start = make_plan(ODE, TRAINABLE.grid, TRAINABLE.integrator)
+    first = learn(TRAINABLE, pairs, APART, BRIEF).history[0]
+    assert first == pytest.approx((0, mean_log(start, pairs.first(64)), mean_log(start, APART)))
+
+
+@pytest.mark.parametrize("rate", [0.08, 50.0])
+def test_the_plan_is_never_worse_than_the_start_on_the_pairs_set_apart(rate):
+    found = learn(TRAINABLE, PAIRS, APART, Training(iterations=5, rate=rate, every=1))
+    start = mean_log(make_plan(ODE, TRAINABLE.grid, TRAINABLE.integrator), APART)
+    assert mean_log(found.plan, APART) == pytest.approx(found.least)
+    assert found.least == pytest.approx(start) if rate == 50 else found.least < start - 0.1
+    assert max(row[2] for row in found.history) > start + 1 or rate < 50  # it went far astray
+
+
 class Interruption(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [1, 2, 3, 5])
+SIZE = TRAINABLE.size  # each parameter is told of, before the iterations are
+
+
+@pytest.mark.parametrize("after", [1, SIZE, SIZE + 1, SIZE + 2, SIZE + 3, SIZE + 5])
 def test_what_was_cut_off_is_taken_up_again(tmp_path, after):
     whole = learn(TRAINABLE, PAIRS, APART, BRIEF)
     path, made = tmp_path / "state", []
@@ -79,8 +116,9 @@ def test_what_was_cut_off_is_taken_up_again(tmp_path, after):
     with pytest.raises(Interruption):
         learn(TRAINABLE, PAIRS, APART, BRIEF, path, cut)
     again = learn(TRAINABLE, PAIRS, APART, BRIEF, path, lambda: made.append(None))
-    assert (text(again), again.history) == (text(whole), whole.history)
-    assert len(made) == after + 6 - 2 * (after // 2)  # from the last look on
+    assert (text(again), again.history, again.calls) == (text(whole), whole.history, whole.calls)
+    kept = 2 * ((after - SIZE) // 2) if after > SIZE else -SIZE  # from the last look on, or with new units
+    assert len(made) == after + 6 - kept
 
 
 def test_what_is_complete_is_not_done_again(tmp_path):
@@ -96,6 +134,20 @@ def test_a_state_that_is_damaged_or_of_another_task_is_started_anew(tmp_path):
     assert text(learn(TRAINABLE, PAIRS, APART, BRIEF, path)) == text(whole)
     learn(TRAINABLE, PAIRS, APART, attrs.evolve(BRIEF, seed=3), path)
     assert text(learn(TRAINABLE, PAIRS, APART, BRIEF, path)) == text(whole)
+
+
+def squares(factor):
+    return lambda x: factor * x.square()
+
+
+@pytest.mark.parametrize(("factor", "ticks"), [(2.0, 0), (3.0, SIZE + 6)])
+def test_features_of_the_same_values_go_on_and_others_begin_anew(tmp_path, factor, ticks):
+    path, made = tmp_path / "state", []
+    first = learn(TRAINABLE, PAIRS, APART, attrs.evolve(BRIEF, features=squares(2.0)), path)
+    other = attrs.evolve(BRIEF, features=squares(factor))
+    second = learn(TRAINABLE, PAIRS, APART, other, path, lambda: made.append(None))
+    assert len(made) == ticks
+    assert (second.history == first.history) == (factor == 2.0)
 
 
 def test_a_state_that_cannot_be_written_is_an_error(tmp_path):
@@ -121,7 +173,7 @@ class Watched:
         return middle.sin()
 
     def alive(self):
-        gc.collect()
+        gc.collect(1)
         return sum(ref() is not None for ref in self.activations)
 
 
@@ -155,7 +207,7 @@ def test_errors_of_features_count():
     plan, batch = folded(make_plan(ODE, TRAINABLE.grid, TRAINABLE.integrator), ODE), PAIRS.rows(range(16))
     off = features(final_state(plan, batch)) - features(batch.solution)
     expected = mean_log(plan, PAIRS) + 0.7 * float(off.square().mean(1).sqrt().log().mean())
-    assert found.history[0][1] == pytest.approx(expected)  # the loss of the plan at the start
+    assert found.history[1][1] == pytest.approx(expected)  # the loss of the plan at the start, before its first step
     assert text(found) != text(learn(TRAINABLE, PAIRS, APART, Training(iterations=1, batch=16)))
 
 
@@ -176,15 +228,16 @@ def test_every_pair_comes_once_before_any_comes_again():
 
     pairs = attrs.evolve(PAIRS.first(6), ensemble=attrs.evolve(ENSEMBLE, ode_of=ode_of))
     learn(TRAINABLE, pairs, APART, Training(iterations=6, batch=2, every=6))
+    asked = asked[-6:]  # before, all pairs are looked at
     for epoch in (asked[:3], asked[3:]):
         assert sorted(seed for batch in epoch for seed in batch) == list(range(6))
     assert set(asked[:3]) != set(asked[3:])
 
 
-def test_each_iteration_is_told_of():
+def test_each_parameter_and_each_iteration_is_told_of():
     ticks = []
     learn(TRAINABLE, PAIRS, APART, BRIEF, tick=lambda: ticks.append(None))
-    assert len(ticks) == 6
+    assert len(ticks) == SIZE + 6
 
 
 def sine(rates):

@@ -6,10 +6,10 @@ from safetensors.torch import load_file, save_file
 
 from deis import DiagonalODE, OutputError, PolynomialEIAB, SampleNoise, TimeGrid
 from deis.tuning.ensemble import Ensemble
-from deis.tuning.learn import Training
 from deis.tuning.pairs import make_pairs
 from deis.tuning.progress import Progress
 from deis.tuning.trainable import Trainable
+from deis.tuning.training import Training
 
 ODE = DiagonalODE(-1.0, lambda t, x: x.sin())
 TRAINABLE = Trainable(PolynomialEIAB(steps=2), ODE, TimeGrid([0.0, 0.3, 0.6, 1.0]))
@@ -23,13 +23,20 @@ def solved(seeds, ode=ODE):
 PAIRS, APART = solved(range(4)), solved(range(10, 13))
 
 
+UNITS = torch.randn(TRAINABLE.size, TRAINABLE.size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def begun():
+    return Progress.begun(TRAINABLE, PAIRS, APART, TRAINING, UNITS)
+
+
 def resumed(path, trainable=TRAINABLE, pairs=PAIRS, apart=APART, training=TRAINING):
     return Progress.resumed(path, trainable, pairs, apart, training)
 
 
 def advanced(path):
     """Progress that has been made, and is kept in a file."""
-    progress, generator = resumed(path), torch.Generator().manual_seed(0)
+    progress, generator = begun(), torch.Generator().manual_seed(0)
     for n in range(3):
         progress.parameters.grad = torch.randn(TRAINABLE.size, generator=generator, dtype=torch.float64)
         progress.step(0.1)
@@ -39,19 +46,21 @@ def advanced(path):
 
 
 def same(one, other):
-    tensors = all(torch.equal(getattr(one, n), getattr(other, n)) for n in ("parameters", "best", "mean", "square"))
+    names = ("units", "parameters", "best", "mean", "square")
+    tensors = all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
     return tensors and (one.key, one.iteration, one.history) == (other.key, other.iteration, other.history)
 
 
 def test_it_begins_at_zero():
-    progress = resumed(None)
+    progress = begun()
     assert (progress.iteration, progress.history) == (0, [])
     assert not progress.parameters.detach().any()
     assert progress.parameters.requires_grad
+    assert torch.equal(progress.units, UNITS)
 
 
 def test_steps_are_those_of_adam():
-    progress, generator = resumed(None), torch.Generator().manual_seed(1)
+    progress, generator = begun(), torch.Generator().manual_seed(1)
     expected, mean, square = (torch.zeros(TRAINABLE.size, dtype=torch.float64) for _ in range(3))
     for n in range(1, 7):  # algorithm 1 of arXiv 1412.6980
         grad = torch.randn(TRAINABLE.size, generator=generator, dtype=torch.float64)
@@ -63,7 +72,7 @@ def test_steps_are_those_of_adam():
 
 
 def test_the_parameters_with_the_least_errors_set_apart_are_kept():
-    progress = resumed(None)
+    progress = begun()
     for value, apart in ((1.0, -1.0), (2.0, -3.0), (3.0, -2.0), (4.0, float("inf")), (5.0, -3.0)):
         progress.parameters = torch.full((TRAINABLE.size,), value, dtype=torch.float64)
         progress.look(0.0, apart)
@@ -72,7 +81,7 @@ def test_the_parameters_with_the_least_errors_set_apart_are_kept():
 
 @pytest.mark.parametrize("apart", [float("inf"), float("nan")])
 def test_what_overflows_is_never_the_best(apart):
-    progress = resumed(None)
+    progress = begun()
     progress.parameters = torch.ones(TRAINABLE.size, dtype=torch.float64)
     progress.look(0.0, apart)
     assert not progress.best.any()
@@ -92,14 +101,14 @@ def test_what_overflows_is_never_the_best(apart):
     ],
 )
 def test_it_ends_after_looks_without_progress(apart, ended):
-    progress = resumed(None)
+    progress = begun()
     for value in apart:
         progress.look(0.0, value)
     assert progress.ended(100, patience=2) == ended
 
 
 def test_it_ends_after_all_iterations():
-    progress = resumed(None)
+    progress = begun()
     progress.iteration = 6
     assert not progress.ended(7, patience=2)
     progress.iteration = 7
@@ -110,20 +119,25 @@ def test_what_is_kept_comes_back_bit_for_bit(tmp_path):
     path = tmp_path / "state"
     kept, back = advanced(path), resumed(path)
     assert same(kept, back)
+    assert torch.equal(back.units @ back.parameters, kept.units @ kept.parameters)
     for progress in (kept, back):
         progress.parameters.grad = torch.ones(TRAINABLE.size, dtype=torch.float64)
         progress.step(0.05)
     assert same(kept, back)
 
 
+def test_without_a_path_nothing_is_taken_up():
+    assert resumed(None) is None
+
+
 def test_nothing_is_kept_without_a_path(tmp_path):
-    resumed(None).save(None)
+    begun().save(None)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path):
     with pytest.raises(OutputError):
-        resumed(None).save(tmp_path / "no" / "state")
+        begun().save(tmp_path / "no" / "state")
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None, "cut"])
@@ -135,31 +149,36 @@ def test_a_damaged_file_is_started_anew(tmp_path, content):
         path.unlink()
     else:
         path.write_bytes(whole[: len(whole) // 2] if content == "cut" else content)
-    assert same(resumed(path), resumed(None))
+    assert resumed(path) is None
 
 
-@pytest.mark.parametrize("loss", ["metadata", "tensor", "shape", "dtype"])
+@pytest.mark.parametrize("loss", ["metadata", "tensor", "units", "shape", "dtype"])
 def test_a_file_of_another_content_is_started_anew(tmp_path, loss):
     path = tmp_path / "state"
     advanced(path)
+    assert resumed(path) is not None
     tensors = load_file(path)
     with safe_open(path, framework="pt") as file:
         about = None if loss == "metadata" else file.metadata()
     if loss == "tensor":
         del tensors["mean"]
+    if loss == "units":
+        tensors["units"] = tensors["units"][0].clone()
     if loss == "shape":
         tensors["mean"] = tensors["mean"][1:].clone()
     if loss == "dtype":
         tensors["mean"] = tensors["mean"].float()
     save_file(tensors, path, about)
-    assert same(resumed(path), resumed(None))
+    assert resumed(path) is None
 
 
 OTHERS = {
     "grid": {"trainable": attrs.evolve(TRAINABLE, grid=TimeGrid([0.0, 0.3, 0.7, 1.0]))},
     "integrator": {"trainable": attrs.evolve(TRAINABLE, integrator=PolynomialEIAB(steps=3))},
+    "width": {"trainable": attrs.evolve(TRAINABLE, width=1)},
     "parts": {"trainable": attrs.evolve(TRAINABLE, parts=("grid",))},
     "training": {"training": Training(iterations=8)},
+    "features": {"training": attrs.evolve(TRAINING, features=torch.square)},
     "seeds": {"pairs": solved(range(1, 5))},
     "order": {"pairs": solved([1, 0, 2, 3])},
     "model": {"pairs": solved(range(4), DiagonalODE(-1.0, lambda t, x: x.cos()))},
@@ -171,4 +190,16 @@ OTHERS = {
 def test_the_progress_of_another_task_is_not_taken_up(tmp_path, name):
     path = tmp_path / "state"
     advanced(path)
-    assert same(resumed(path, **OTHERS[name]), resumed(None, **OTHERS[name]))
+    assert resumed(path) is not None
+    assert resumed(path, **OTHERS[name]) is None
+
+
+def test_features_are_known_by_their_values(tmp_path):
+    path = tmp_path / "state"
+    one, same_values, other = (
+        attrs.evolve(TRAINING, features=features)
+        for features in (lambda x: 2 * x.square(), lambda x: x.square() * 2, lambda x: 3 * x.square())
+    )
+    Progress.begun(TRAINABLE, PAIRS, APART, one, UNITS).save(path)
+    assert resumed(path, training=same_values) is not None
+    assert resumed(path, training=other) is None

@@ -24,9 +24,10 @@ from deis import (
 )
 from deis.integrators.base import as_integrator
 from deis.integrators.moments import MOMENTS
-from deis.tuning.learn import Training, _evaluation
+from deis.tuning.learn import _evaluation
 from deis.tuning.pairs import Batch, final_state
 from deis.tuning.trainable import PARTS, Trainable, folded
+from deis.tuning.training import Training
 
 GRID = TimeGrid([0.0, 0.1, 0.35, 0.5, 0.8, 1.0])
 SCHEDULES = [VPLinear(), EDM(), RectifiedFlow()]
@@ -268,3 +269,14 @@ def test_the_derivative_in_time_is_close_where_it_is_a_difference():
     expected = torch.tensor([(total(step) - total(-step)) / 2e-5 for step in steps], dtype=torch.float64)
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0.01 * float(expected.abs().max()))
     assert float(expected[4:6].abs().min()) > 1e-3  # times of evaluations count
+
+
+def test_gradients_are_finite_where_times_meet_at_an_end():
+    trainable, x = Trainable(MEMBER, mixing(), GRID), random((2, 3))
+    for side in (-9.0, 9.0):
+        values = torch.zeros(25, dtype=torch.float64)
+        values[6:10] = side  # times of all evaluations but the first, which are held at an end
+        trained = trainable(values.requires_grad_())
+        assert set(trained.times.tolist()) <= {0.0, 1.0}
+        assert end_of(mixing(), trained, x).isfinite().all()
+        assert torch.autograd.grad(end_of(mixing(), trained, x).sum(), values)[0].isfinite().all()
