@@ -5,7 +5,7 @@
 One file a model in ``results/tuning``; a run goes on where the last one ended. Every error is the geometric mean over
 the samples of the RMSE to a converged solution; ratios are those of the errors of the same samples, with a 95 %
 interval. Only the grids of the published samplers are chosen on the held-out samples: each on each of five grids on
-the first of them, then the leading ones on all. Plans for the zoo's models become their presets.
+the first of them, then the leading ones on all. Plans that are learnt for the zoo's models become their presets.
 """
 
 import json
@@ -71,7 +71,7 @@ def frechet(plan: deis.Plan, judged: Ensemble) -> float:
 def measured(model: str, nfe: int, pairs: int, judges: Pairs, screen: int) -> dict[str, Any]:
     """The chosen and the learnt plan of one budget, and the best published sampler."""
     tuned = tune(judges.ensemble, nfe, pairs=pairs, store=STORE)
-    if model in MODELS:
+    if model in MODELS and pairs:
         deis.save_plans(FOLDER / model, [tuned.plan])
     leading = [(errors(plan, judges), candidate, plan) for candidate, plan in published(judges, nfe, screen)]
     rival = min(leading, key=lambda row: typical(row[0]).value)

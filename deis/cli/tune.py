@@ -77,7 +77,7 @@ def tune(**params: Any) -> None:
     ensemble, task = _task(params)
     outdir, wanted = params["outdir"], params["nfe"].value
     kept, stale = _kept(outdir, task, force=params["force"])
-    training = Training(iterations=params["iterations"] or Training().iterations)
+    training = Training(iterations=_iterations(params))
     effort = Effort(params["pilot"], params["held_out"], params["pairs"], training)
     found = dict(kept)
     try:
@@ -107,15 +107,20 @@ def _task(params: dict[str, Any]) -> tuple[Ensemble, dict[str, str]]:
     ensemble = samples(
         ode_of, model.shape, data=data, strength=strength, dtype=dtype, device=device, batch=params["batch"]
     )
-    names = ("label", "guidance", "pilot", "held_out", "pairs", "iterations", "strength", "dtype")
+    names = ("label", "guidance", "pilot", "held_out", "pairs", "strength", "dtype")
     ode = ensemble.ode
     first = InitialValueProblem(ode, ensemble.initial_of([0]))
     return ensemble, {
         "model": params["model"].text,
         "network": fingerprint(first, ode.domain, []),
         **{name: str(params[name]) for name in names},
+        "iterations": str(_iterations(params)) if params["pairs"] else "none",
         "images": hashlib.sha256(data.numpy().tobytes()).hexdigest() if data is not None else "none",
     }
+
+
+def _iterations(params: Mapping[str, Any]) -> int:
+    return params["iterations"] or Training().iterations
 
 
 def _check(params: Mapping[str, Any], model: Model, data: Tensor | None) -> None:

@@ -36,7 +36,7 @@ class Learnt:
     plan: Plan
     history: tuple[tuple[int, float, float], ...]
     calls: int
-    """Evaluations of N, each on one sample; gradients are not counted."""
+    """Evaluations of N at most, each on one sample; gradients are not counted."""
 
     @property
     def least(self) -> float:

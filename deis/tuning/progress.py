@@ -115,7 +115,7 @@ def _key(trainable: Trainable, pairs: Pairs, apart: Pairs, training: Training) -
     tensors = [pairs.start, pairs.solution, apart.start, apart.solution]
     if training.features is not None:
         with torch.no_grad():
-            tensors.append(training.features(apart.start))
+            tensors += [training.features(batch.start) for batch in apart.split()]
     for tensor in tensors:
         real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
         digest.update(real.numpy(force=True).tobytes())

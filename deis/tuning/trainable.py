@@ -21,7 +21,7 @@ from deis.tuning.bent import grid_clock, times_of
 PARTS: Final = ("grid", "times", "rows")
 _REACH: Final = 5.0  # of the logarithm of a step's length, so that no two times meet
 _SCALES: Final = (1.0, 0.5, 0.3)
-"""What a parameter of each kind is multiplied by, so that one rate of learning serves all."""
+"""What a parameter of each kind is multiplied by, so that equal differences change a plan alike."""
 
 
 def folded(plan: Plan, ode: SemilinearODE) -> Plan:
@@ -110,9 +110,11 @@ class Trainable:
     def __call__(self, parameters: Tensor) -> Trained:
         """The plan of parameters, shape (size,), float64."""
         n = self.grid.intervals
-        scales = [scale if part in self.parts else 0.0 for part, scale in zip(PARTS, _SCALES, strict=True)]
         kinds = torch.split(parameters, [n, n, self.size - 2 * n])
-        lengths, shifts, rows = (kind * scale for kind, scale in zip(kinds, scales, strict=True))
+        lengths, shifts, rows = (
+            kind * scale if part in self.parts else torch.zeros_like(kind)
+            for kind, scale, part in zip(kinds, _SCALES, PARTS, strict=True)
+        )
         times = times_of(self.ode, self.grid.tensor(), _REACH * (lengths / _REACH).tanh())
         plan = folded(self.integrator.plan(self.ode, times), self.ode)
         when = self._moved(times, shifts)

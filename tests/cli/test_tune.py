@@ -125,7 +125,7 @@ def test_the_record_holds_options_history_and_versions(tuned):
     assert content["options"]["nfe"] == "5"
     assert {"deis", "torch"} <= set(content["versions"])
     (budget,) = content["budgets"]
-    assert [row[0] for row in budget["history"]] == [10]
+    assert [row[0] for row in budget["history"]] == [0, 10]
     assert budget["calls"] > 0
     assert set(budget["seconds"]) > {"choose", "learn", "judge"}
 

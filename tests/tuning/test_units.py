@@ -138,14 +138,17 @@ def test_samples_that_overflow_or_have_no_error_count_as_none(spoilt):
     torch.testing.assert_close(natural_units(one, spoilt(solved(), 2)), expected, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("shape", "every"), [((1024,), 1), ((1025,), 2), ((3, 32, 32), 3), ((2, 2049), 5)], ids=str)
-def test_of_large_samples_evenly_spread_values_count(shape, every):
-    whole = solved(range(2), rates=-0.7, function=lambda t, x: (1 + 2 * t) * x.sin(), shape=shape)
-    start, solution = (x.flatten(1)[:, ::every] for x in (whole.start, whole.solution))
-    assert start.shape[1] <= 1024
+@pytest.mark.parametrize("shape", [(1024,), (1025,), (3, 32, 32)], ids=str)
+@pytest.mark.parametrize("shift", [0.0, 0.3j], ids=["real", "complex"])
+def test_of_large_samples_1024_values_count(shape, shift):
+    whole = solved(range(2), rates=-0.7, function=lambda t, x: (1 + 2 * t) * x, shape=shape, shift=shift)
+    order = torch.randperm(whole.start[0].numel(), generator=torch.Generator().manual_seed(0))[:1024]
+    chosen = order if len(whole.start[0].flatten()) > 1024 else slice(None)
+    start, solution = (x.flatten(1)[:, chosen] for x in (whole.start, whole.solution))
     few = attrs.evolve(whole, start=start, solution=solution)  # every value goes its own way
     one = trainable(whole, PARTS)
     torch.testing.assert_close(natural_units(one, whole), natural_units(one, few), rtol=1e-9, atol=1e-9)
+    assert len(set((order % 32).tolist())) == 32  # of all columns of an image
 
 
 def test_each_parameter_is_told_of_and_no_gradient_is_asked_for():
