@@ -15,7 +15,7 @@ def table(budget: TunedBudget) -> list[str]:
     frechet = any(row.frechet for row in shown)
     head = ["", "role", "sampler", "grid", "NFE", "error (95 %)", "to best published"]
     rows = [["*" if row is budget.row else "", *_cells(row, frechet)] for row in shown]
-    return columns([[*head, *(["Frechet"] if frechet else [])], *rows], "llllrrrr")
+    return columns([[*head, *(["Frechet"] if frechet else [])], *rows], "llllrrrr"[: len(rows[0])])
 
 
 def _cells(row: Row, frechet: bool) -> list[str]:

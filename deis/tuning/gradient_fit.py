@@ -20,12 +20,12 @@ class GradientFit(GridObjective):
 
     :param pairs: what is learnt from; their ODE must be the one that is given.
     :param apart: pairs with other seeds, which choose among the grids on the way.
-    :param training: how it is learnt; times alone have farther to go than a whole plan, which a higher rate serves.
+    :param training: how it is learnt.
     """
 
     pairs: Pairs = attrs.field(repr=False)
     apart: Pairs = attrs.field(repr=False)
-    training: Training = attrs.field(default=Training(rate=0.2))
+    training: Training = attrs.field(factory=Training)
 
     def optimise(self, integrator: Integrator, ode: SemilinearODE, start: TimeGrid) -> TimeGrid:
         trainable = Trainable(integrator, ode, start, parts=("grid",))

@@ -10,6 +10,7 @@ import torch
 
 from deis import load_plans, sample
 from deis.analysis import geometric_mean_rmse
+from deis.cli.tune_table import table
 from deis.study import frechet_to_digits
 from deis.study.tune_record import read_record
 from deis.tuning import candidates
@@ -116,6 +117,14 @@ def test_the_terminal_shows_the_table_the_verdict_and_the_costs(tuned):
     assert f"has {budget.row.to_best} times the error of {budget.best.title}" in result.stdout
     assert f"It pays after {budget.pays_after} samples" in result.stdout
     assert f"--integrator {folder / 'plan-005.json'}" in result.stdout
+
+
+def test_the_table_has_distances_only_where_they_were_measured(tuned):
+    budget = read_record(tuned[1]).budgets[0]
+    bare = attrs.evolve(budget, rows=[attrs.evolve(row, frechet=None) for row in budget.rows])
+    assert "Frechet" in table(budget)[0]
+    assert "Frechet" not in table(bare)[0]
+    assert len(table(bare)) == len(table(budget))
 
 
 def test_the_record_holds_options_history_and_versions(tuned):
