@@ -283,10 +283,12 @@ def test_the_table_of_tuning_holds_what_was_measured_and_a_dash_for_what_was_not
     budgets = {
         "10": {"returned": "learnt", "published": published, "chosen": chosen, "learnt": learnt},
         "5": {"returned": "chosen", "published": published, "chosen": chosen},
+        "4": {"returned": "chosen", "published": chosen, "chosen": chosen},
     }
     heading, *rows = extension("tuning_rows").rows({"model": "plane", "budgets": budgets})
     assert heading == ["``plane``"]
     assert rows == [
+        ["4", "``a``", "0.02", "**0.5** (0.4 to 0.6)", "-", "-"],
         ["5", "``tab3``", "0.04", "**0.5** (0.4 to 0.6)", "-", "0.5, -"],
         ["10", "``tab3``", "0.04", "0.5 (0.4 to 0.6)", "**0.25** (0.2 to 0.3)", "0.5, 0.12"],
     ]

@@ -29,4 +29,5 @@ def _ratio(budget: Mapping[str, Any], role: str) -> str:
 
 
 def _distances(*plans: Mapping[str, Any]) -> str:
-    return ", ".join(f"{plan['frechet']:.2g}" if "frechet" in plan else "-" for plan in plans)
+    known = [f"{plan['frechet']:.2g}" if "frechet" in plan else "-" for plan in plans]
+    return "-" if {*known} == {"-"} else ", ".join(known)
