@@ -1,10 +1,11 @@
 """Plans that come with a model, and what is said where there are none."""
 
 import pytest
+import torch
 
 import deis
 from deis.errors import ArgumentError, CapabilityError
-from deis.zoo.presets import FOLDER, presets
+from deis.zoo.presets import presets
 
 
 @pytest.fixture
@@ -40,12 +41,28 @@ def test_a_model_asks_for_the_plans_of_its_own_name(name, monkeypatch):
     assert deis.zoo.load(name).plans() == f"plans of {name}"
 
 
+BUDGETS = {"digits": [4, 5, 6, 7, 8, 10, 15], "digits-exact": [*range(4, 21)]}
+
+
 @pytest.mark.parametrize("name", list(deis.zoo.MODELS))
 def test_the_plans_that_ship_fit_their_model(name):
-    if not (FOLDER / name).is_dir():
-        with pytest.raises(CapabilityError, match=name):
-            deis.zoo.load(name).plans()
-    else:
-        model = deis.zoo.load(name)
-        for plan in model.plans().plans:
-            assert deis.make_plan(model.ode(), plan.times, plan) is plan
+    model = deis.zoo.load(name)
+    plans = model.plans().plans
+    assert [plan.nfe for plan in plans] == BUDGETS[name]
+    for plan in plans:
+        assert deis.make_plan(model.ode(), plan.times, plan) is plan
+        assert plan.provenance["tuned"] in ("learnt", "chosen")
+
+
+def test_the_plans_that_ship_are_better_than_the_default():
+    model = deis.zoo.load("digits-exact")
+    ode, plans = model.ode(), model.plans()
+    noise = deis.SampleNoise(range(24)).initial(model.shape, torch.float64)
+    known = deis.analysis.reference(deis.InitialValueProblem(ode, noise), nfe=200).x
+
+    def error(integrator, nfe):
+        found = deis.sample(ode, model.shape, range(24), nfe=nfe, integrator=integrator, dtype=torch.float64).x
+        return float(deis.analysis.per_sample_rmse(found, known).log().mean().exp())
+
+    for nfe in BUDGETS["digits-exact"]:
+        assert error(plans, nfe) < 0.8 * error("default", nfe), nfe
