@@ -35,7 +35,7 @@ from deis.zoo.presets import FOLDER
 RESULTS: Final = Path(__file__).parents[1] / "results" / "tuning"
 STORE: Final = Path("deis-results") / "references"  # which git ignores
 _LEADING: Final = 6
-_DRAWN: Final = 4096  # samples whose Frechet distance is measured: that of 1024 varies by a third
+_DRAWN: Final = 4096  # samples whose Frechet distance is measured: that of fewer depends much on their seeds
 
 
 def ensemble(model: str) -> Ensemble:

@@ -175,7 +175,7 @@ class _Bench:
     def learnt(
         self, chosen: Sequence[Scored], apart: Pairs, count: int, training: Training, state: Path | None
     ) -> tuple[Contender, History] | None:
-        """The plan that is learnt from the best candidate of which one can be; None if there is none."""
+        """The plan that is learnt from :func:`_start`; None where that finds none."""
         start = _start([one.candidate for one in chosen], self.ensemble.ode, self.nfe)
         if start is None:
             return None

@@ -1,4 +1,4 @@
-"""Units of parameters in which every direction changes the errors alike."""
+"""Units of parameters in which directions change the errors alike, as far as they change them."""
 
 from collections.abc import Callable
 from typing import Final
@@ -22,8 +22,8 @@ def natural_units(trainable: Trainable, pairs: Pairs, tick: Callable[[], object]
     With r the errors of a sample at the end and J their derivatives by the parameters at zero (by differences, so that
     no gradient of N is needed), U is the inverse root of the mean of J' J / \\|r\\|^2: the curvature of a quadratic
     bound of the mean logarithm of the errors, as the method of Gauss and Newton takes it. Damping keeps directions that
-    hardly change the errors from being magnified: they change them by less. Without U the curvatures of a plan of five
-    steps differ by a factor of 10^8, and no rate of learning suits all of them.
+    hardly change the errors from being magnified: they change them by less. Without U the curvatures
+    differ by many orders of magnitude, and no rate of learning suits all of them.
 
     :param pairs: samples that are looked at; 1024 values of each that has more.
     :param tick: called after each parameter.
