@@ -46,7 +46,7 @@ def ensemble(model: str) -> Ensemble:
 
 def published(judges: Pairs, nfe: int, screen: int) -> Iterator[tuple[Candidate, deis.Plan]]:
     """The leading published samplers of all grids, judged on the first ``screen`` samples."""
-    first, found = judges.first(screen), []
+    first, found = judges[:screen], []
     for name, grid in tqdm(list(product(NAMED, NAMED_GRIDS)), desc=f"published, {nfe} calls", disable=None):
         candidate = Candidate(deis.INTEGRATORS.create(name), deis.make_grid(grid), name)
         try:

@@ -2,13 +2,18 @@
 
     OMP_NUM_THREADS=2 python -m benchmarks.tuning.presets --model digits --nfe 4,6,7 --pairs 512
 
-The plan of a budget is written when it is found; ``python -m benchmarks.tuning.measure`` writes those that it measures.
+The plan of a budget is written when it is found, and what it cost to ``results/tuning/presets.json``;
+``python -m benchmarks.tuning.measure`` writes those that it measures.
 """
 
+import json
+
 import click
+import torch
 
 import deis
-from benchmarks.tuning.measure import STORE, ensemble
+from benchmarks.training import write_json
+from benchmarks.tuning.measure import RESULTS, STORE, ensemble, rounded
 from deis.cli.options import BUDGETS, Given
 from deis.tuning.tune import tune
 from deis.zoo.models import MODELS
@@ -20,12 +25,21 @@ from deis.zoo.presets import FOLDER
 @click.option("--nfe", type=BUDGETS, default=",".join(map(str, range(4, 21))), show_default=True)
 @click.option("--pairs", default=512, show_default=True)
 def main(model: str, nfe: "Given[tuple[int, ...]]", pairs: int) -> None:
-    folder = FOLDER / model
+    folder, path = FOLDER / model, RESULTS / "presets.json"
     for budget in nfe.value:
         if not (folder / f"plan-{budget:03d}.json").exists():
             tuned = tune(ensemble(model), budget, pairs=pairs, store=STORE)
             deis.save_plans(folder, [tuned.plan])
-            click.echo(f"{budget}: {tuned.plan.provenance['tuned']}, {tuned.gain}, {sum(tuned.seconds.values()):.0f} s")
+            content = json.loads(path.read_text()) if path.exists() else {}
+            content.setdefault(model, {})[str(budget)] = {
+                "pairs": pairs,
+                "threads": torch.get_num_threads(),
+                "returned": tuned.plan.provenance["tuned"],
+                "ratio": rounded(tuned.gain),
+                "calls": tuned.calls,
+                "seconds": {part: round(time, 1) for part, time in tuned.seconds.items()},
+            }
+            write_json(path, content)
 
 
 if __name__ == "__main__":

@@ -90,12 +90,12 @@ class Bench:
 
     def chosen(self, count: int, number: int) -> dict[str, Any]:
         """The plan that is best on some pilot samples."""
-        pilot = solved("pilot", max(PILOTS), number).first(count)
+        pilot = solved("pilot", max(PILOTS), number)[:count]
         return self.against(choose(pilot, NFE)[0][0].plan, pilot)
 
     def learnt(self, count: int) -> dict[str, Any]:
         """The plans learnt from some pairs, and the one learning began with."""
-        pairs, training = solved("pairs", max(PAIRS)).first(count), Training(patience=10**6)
+        pairs, training = solved("pairs", max(PAIRS))[:count], Training(patience=10**6)
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "learning"
             kept = learn(self.start, pairs, self.apart, training, state).plan

@@ -16,7 +16,7 @@ from deis.solve import make_plan
 
 NAMED: Final = (
     *("ddim", "tab1", "tab2", "tab3", "rhoab1", "rhoab2", "rhoab3", "logrhoab1", "logrhoab2", "logrhoab3"),
-    *("euler", "ipndm", "pndm", "edm-heun", "dpm2", "rhork-kutta3", "lms"),
+    *("euler", "ipndm", "pndm", "edm-heun", "rhork-kutta3", "lms"),
     *("dpm-solver-2", "dpm-solver-3", "dpm-solver-fast"),
     *("dpm-2m", "dpm-3m-published", "dpmpp-2m", "dpmpp-2s", "dpmpp-3s", "dpmpp-3m", "dpmpp-3m-published"),
     *("unipc-1", "unipc-2", "unipc-3", "unipc-4"),

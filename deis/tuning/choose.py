@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
+import torch
 from scipy.optimize import minimize
 from torch import Tensor, float64
 from torch.quasirandom import SobolEngine
@@ -58,30 +59,29 @@ class Scored:
         return value if math.isfinite(value) else math.inf
 
 
-Tick = Callable[[Scored], object]
+Tick = Callable[[Plan, int], object]
 
 
-def choose(pairs: Pairs, nfe: int, tick: Tick = lambda scored: None) -> tuple[list[Scored], list[Scored]]:
+def choose(pairs: Pairs, nfe: int, tick: Tick = lambda plan, samples: None) -> tuple[list[Scored], list[Scored]]:
     """The best candidates for ``pairs`` in the order of their errors, and every published sampler on its best grid.
 
     All candidates meet a few pairs; a quarter of them goes on to twice as many, and so on. The best are then bred: each
     other value of one option is tried, and the exponents and shifts of the best grids are refined (Nelder-Mead). A
     published sampler has the grid that was best on the last pairs that it met.
 
-    :param tick: called with each candidate that was measured.
+    :param tick: called with each plan that was run, and on how many samples.
     """
     sizes = [max(min(_LEAST, len(pairs)), len(pairs) >> back) for back in range(_ROUNDS, 0, -1)]
-    scored, met = list[Scored](), list[Scored]()
-    field = candidates(pairs.ensemble.ode)
-    for number, size in enumerate(sizes):
-        scored = _sorted(_measure(field, pairs.first(size), nfe, tick))
-        met = [*scored, *met]
-        field = [one.candidate for one in scored[: max(_FINALISTS, -(-len(scored) // _KEPT))]]
-        field += _scattered(_distinct(scored)[:_SCATTERED]) if number == 0 else []
-    middle = pairs.first(sizes[-1])
+    few, *more = (pairs[:size] for size in sizes)
+    scored = _sorted(_measure(candidates(pairs.ensemble.ode), few, nfe, tick))
+    met, scattered = scored, _scattered(_distinct(scored)[:_SCATTERED])
+    for middle in more:
+        kept = scored[: max(_FINALISTS, -(-len(scored) // _KEPT))]
+        scored = _sorted([*_onward(kept, middle, tick), *_measure(scattered, middle, nfe, tick)])
+        met, scattered = [*scored, *met], []
     for _ in range(_BROODS):
         scored = _brood(scored, middle, nfe, tick)
-    ranked = _sorted(_measure([one.candidate for one in scored[:_FINALISTS]], pairs, nfe, tick))
+    ranked = _sorted(_onward(scored[:_FINALISTS], pairs, tick))
     bent = [found for one in _distinct(ranked)[:_BENT] for found in _bent(one, pairs, nfe, tick)]
     return _sorted([*ranked, *bent]), _published(met)
 
@@ -118,7 +118,18 @@ def _measure(field: Iterable[Candidate], pairs: Pairs, nfe: int, tick: Tick) -> 
         except DeisError:  # not for this ODE, or not for this budget
             continue
         found.append(Scored(candidate, plan, errors(plan, pairs)))
-        tick(found[-1])
+        tick(plan, len(pairs))
+    return found
+
+
+def _onward(scored: Iterable[Scored], pairs: Pairs, tick: Tick) -> list[Scored]:
+    """The same candidates on all of ``pairs``, the first of which they have met."""
+    found = []
+    for one in scored:
+        if new := pairs[len(one.errors) :]:
+            one = attrs.evolve(one, errors=torch.cat([one.errors, errors(one.plan, new)]))
+            tick(one.plan, len(new))
+        found.append(one)
     return found
 
 

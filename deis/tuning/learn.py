@@ -65,7 +65,7 @@ def learn(
     shared = set(pairs.seeds) & set(apart.seeds)
     if shared:
         raise ArgumentError("apart", "must have other seeds than the pairs that are learnt from", min(shared))
-    known = pairs.first(_LOOKED_AT)
+    known = pairs[:_LOOKED_AT]
     progress = Progress.resumed(state, trainable, pairs, apart, training)
     if progress is None:
         progress = Progress.begun(trainable, pairs, apart, training, natural_units(trainable, known, tick))

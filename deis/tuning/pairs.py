@@ -49,10 +49,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def first(self, count: int) -> "Pairs":
-        """The first ``count`` pairs."""
-        kept = {name: getattr(self, name)[:count] for name in _KEPT}
-        return attrs.evolve(self, seeds=self.seeds[:count], **kept)
+    def __getitem__(self, part: slice) -> "Pairs":
+        """Some of the pairs."""
+        kept = {name: getattr(self, name)[part] for name in _KEPT}
+        return attrs.evolve(self, seeds=self.seeds[part], **kept)
 
     def rows(self, index: Sequence[int]) -> Batch:
         """The pairs of these numbers."""

@@ -127,7 +127,7 @@ def tune(
     bench = _Bench(ensemble, nfe, store)
     known = bench.solved("pilot solutions", range(PILOT, PILOT + pilot))
     with bench.timed("choose", "plan") as bar:
-        chosen, published = choose(known, nfe, lambda scored: bench.ran(scored.plan, len(scored.errors), bar))
+        chosen, published = choose(known, nfe, lambda plan, count: bench.ran(plan, count, bar))
     learnt = bench.learnt(chosen, known, pairs, training or Training(), state) if pairs else None
     judges = bench.solved("held-out solutions", range(HELD_OUT, HELD_OUT + held_out))
     field = [_of("chosen", chosen[0]), *(_of("member", one) for one in chosen[1:_MEMBERS])]

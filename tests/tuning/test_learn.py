@@ -84,7 +84,7 @@ def test_the_history_begins_with_the_start():
     pairs = make_pairs(ENSEMBLE, range(100, 170), 40)
     start = make_plan(ODE, TRAINABLE.grid, TRAINABLE.integrator)
     first = learn(TRAINABLE, pairs, APART, BRIEF).history[0]
-    assert first == pytest.approx((0, mean_log(start, pairs.first(64)), mean_log(start, APART)))
+    assert first == pytest.approx((0, mean_log(start, pairs[:64]), mean_log(start, APART)))
 
 
 @pytest.mark.parametrize("rate", [0.08, 50.0])
@@ -226,7 +226,7 @@ def test_every_pair_comes_once_before_any_comes_again():
         asked.append(tuple(seeds))
         return ODE
 
-    pairs = attrs.evolve(PAIRS.first(6), ensemble=attrs.evolve(ENSEMBLE, ode_of=ode_of))
+    pairs = attrs.evolve(PAIRS[:6], ensemble=attrs.evolve(ENSEMBLE, ode_of=ode_of))
     learn(TRAINABLE, pairs, APART, Training(iterations=6, batch=2, every=6))
     asked = asked[-6:]  # before, all pairs are looked at
     for epoch in (asked[:3], asked[3:]):

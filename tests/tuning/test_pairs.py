@@ -103,7 +103,7 @@ def test_a_plan_meets_each_sample_with_its_own_ode():
 
 def test_the_first_pairs_are_whole():
     pairs = make_pairs(Ensemble(drifting, initial), [11, 5, 8], 40)
-    some = pairs.first(2)
+    some = pairs[:2]
     assert (len(some), some.seeds) == (2, (11, 5))
     for name in ("start", "solution", "doubt"):
         assert torch.equal(getattr(some, name), getattr(pairs, name)[:2])
