@@ -1,6 +1,5 @@
 """Grids and coefficients learnt from pairs of initial states and solutions."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -95,7 +94,6 @@ def _mean_log(trained: Trained, pairs: Pairs) -> float:
 def _descend(progress: Progress, trainable: Trainable, pairs: Pairs, training: Training) -> float:
     """One step of Adam; returns the mean logarithm of the errors before it."""
     parameters = progress.parameters
-    rate = training.rate * (1 + math.cos(math.pi * progress.iteration / training.iterations)) / 2
     batch = pairs.rows(_numbers(len(pairs), progress.iteration, training))
     trained = trainable(progress.units @ parameters)
     end = final_state(trained.plan, batch, _evaluation(batch.ode.split(trained.plan.splitting), trained, training))
@@ -105,7 +103,7 @@ def _descend(progress: Progress, trainable: Trainable, pairs: Pairs, training: T
     assert parameters.grad is not None
     parameters.grad.nan_to_num_(0.0, 0.0, 0.0)  # of a sample that overflows
     torch.nn.utils.clip_grad_norm_([parameters], _CLIP)
-    progress.step(rate)
+    progress.step(training.rate_of(progress.iteration))
     return float(error.detach())
 
 

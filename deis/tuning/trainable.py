@@ -3,7 +3,6 @@
 import operator
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import accumulate
 from typing import Any, Final
 
 import attrs
@@ -18,9 +17,9 @@ from deis.odes.base import Coefficient, SemilinearODE
 from deis.solve import make_plan
 from deis.tuning.bent import grid_clock, times_of
 
-PARTS: Final = ("grid", "times", "rows")
+PARTS: Final = ("grid", "times", "rows", "points")
 _REACH: Final = 5.0  # of the logarithm of a step's length, so that no two times meet
-_SCALES: Final = (1.0, 0.5, 0.3)
+_SCALES: Final = (1.0, 0.5, 0.3, 0.03)
 """What a parameter of each kind is multiplied by, so that equal differences change a plan alike."""
 
 
@@ -73,15 +72,18 @@ class Trained:
 class Trainable:
     """A multistep plan on one ODE as a function of parameters; all zero, it is the integrator's own.
 
-    The parameters are: logarithms of the steps' lengths, shares of a step by which the times of evaluations move, and
-    for each row shares of its sum that move from value to value. As the sums stay, a constant N is integrated exactly.
-    N of all earlier steps, up to ``width``, have a part in a row (arXiv 2403.01329; 2502.17423).
+    The parameters are: logarithms of the steps' lengths; shares of a step by which the times of evaluations move; for
+    each row shares of its sum that move from value to value; for each point at which N is asked for, the share of the
+    state by which it grows, and the share of a step of the last N by which it moves. As the sums stay, a constant N is
+    integrated exactly, wherever it is asked for. N of all earlier steps, up to ``width``, have a part in a row
+    (arXiv 2403.01329; 2502.17423).
 
     :param integrator: with one evaluation a step.
     :param ode: of which L and G are used.
     :param grid: the times to start from.
     :param width: most values of N in a row.
-    :param parts: which parameters count: ``grid`` (lengths of steps), ``times`` (of evaluations), ``rows``.
+    :param parts: which parameters count: ``grid`` (lengths of steps), ``times`` (of evaluations), ``rows``, ``points``
+        (of evaluations).
     :raises CapabilityError: if the integrator makes other steps.
     """
 
@@ -104,27 +106,38 @@ class Trainable:
     @property
     def size(self) -> int:
         """Number of parameters."""
+        return sum(self._sizes)
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """Number of parameters of each kind."""
         n = self.grid.intervals
-        return 2 * n + sum(self._widths)
+        return n, n, sum(self._widths), 2 * (n - 1)
 
     def __call__(self, parameters: Tensor) -> Trained:
         """The plan of parameters, shape (size,), float64."""
-        n = self.grid.intervals
-        kinds = torch.split(parameters, [n, n, self.size - 2 * n])
-        lengths, shifts, rows = (
+        lengths, shifts, rows, points = (
             kind * scale if part in self.parts else torch.zeros_like(kind)
-            for kind, scale, part in zip(kinds, _SCALES, PARTS, strict=True)
+            for kind, scale, part in zip(torch.split(parameters, list(self._sizes)), _SCALES, PARTS, strict=True)
         )
         times = times_of(self.ode, self.grid.tensor(), _REACH * (lengths / _REACH).tanh())
         plan = folded(self.integrator.plan(self.ode, times), self.ode)
         when = self._moved(times, shifts)
-        ends = list(accumulate(self._widths))
-        parts = [rows[end - width : end] for end, width in zip(ends, self._widths, strict=True)]
         steps = [
-            Step(step.start, step.end, [Stage(time)], _shared(step.advance, part))
-            for step, part, time in zip(plan.steps, parts, when.detach().tolist(), strict=True)
+            Step(step.start, step.end, [stage], _shared(step.advance, part))
+            for step, stage, part in zip(
+                plan.steps, self._stages(plan, when, points), torch.split(rows, list(self._widths)), strict=True
+            )
         ]
         return Trained(Plan(steps, plan.splitting), when)
+
+    def _stages(self, plan: Plan, when: Tensor, shares: Tensor) -> list[Stage]:
+        """Where N is asked for; the first time at the initial state."""
+        first, *others = when.detach().tolist()
+        if "points" not in self.parts:
+            return [Stage(first), *map(Stage, others)]
+        moved = zip(others, plan.steps[1:], shares.view(-1, 2) if others else (), strict=True)
+        return [Stage(first), *(Stage(time, _point(step.advance, *both)) for time, step, both in moved)]
 
     def _moved(self, times: Tensor, shifts: Tensor) -> Tensor:
         """Times moved by shares of the step that follows, in the domain; the first stays."""
@@ -135,13 +148,21 @@ class Trainable:
         return torch.cat([times[:1], hand.time(moved.clamp(low, high))])
 
 
+def _point(row: Row, growth: Tensor, share: Tensor) -> Row:
+    """The state, grown, and moved by a share of what a row would add if all its values were the last N."""
+    return Row(1 + growth, [share * _total(row)])
+
+
 def _shared(row: Row, part: Tensor) -> Row:
     """The row with shares of the sum of its values moved from one to another."""
-    total: Any = sum(row.values[1:], start=row.values[0])
-    shares = part - part.mean()
+    total, shares = _total(row), part - part.mean()
     return Row(
         row.state, [value + share * total for value, share in zip(_filled(row.values, len(part)), shares, strict=True)]
     )
+
+
+def _total(row: Row) -> Any:
+    return sum(row.values[1:], start=row.values[0])
 
 
 def _filled(values: Iterable[Coefficient], count: int) -> list[Coefficient]:

@@ -1,6 +1,8 @@
 """How plans are learnt."""
 
+import math
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 from torch import Tensor
@@ -8,15 +10,17 @@ from torch import Tensor
 from deis.fields import boolean, integer_in, is_callable, number_in
 
 Features = Callable[[Tensor], Tensor]
+_RISE: Final = 0.1  # of the iterations
 
 
 @attrs.frozen
 class Training:
-    """How a plan is learnt: Adam on the mean logarithm of the samples' errors, with a rate that falls as a cosine.
+    """How a plan is learnt: Adam on the mean logarithm of the samples' errors.
 
     :param iterations: steps of Adam.
     :param batch: pairs in each.
-    :param rate: of the first step.
+    :param rate: the largest, which is reached after a tenth of the iterations, since the moments of the first gradients
+        are known badly; then it falls as a cosine.
     :param decay: weight of the square of the parameters, which are zero for the analytic plan and counted in units in
         which one of them changes the errors by about as much as they are.
     :param every: iterations between two looks at the pairs set apart.
@@ -37,3 +41,8 @@ class Training:
     checkpoint: bool = attrs.field(default=False, validator=boolean)
     features: Features | None = attrs.field(default=None, validator=attrs.validators.optional(is_callable))
     weight: float = attrs.field(default=1.0, validator=number_in(0))
+
+    def rate_of(self, iteration: int) -> float:
+        """The rate of an iteration, from 0."""
+        rise = min(1.0, (iteration + 1) / (1 + _RISE * self.iterations))
+        return self.rate * rise * (1 + math.cos(math.pi * iteration / self.iterations)) / 2

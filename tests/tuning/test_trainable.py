@@ -118,7 +118,7 @@ def test_plans_that_add_noise_are_refused():
 )
 def test_zero_parameters_stand_for_the_integrator_s_own_plan(linear, member):
     ode = mixing(linear)
-    narrow, wide = (Trainable(member, ode, GRID, width) for width in (1, 8))
+    narrow, wide = Trainable(member, ode, GRID, 1, ("grid", "times", "rows")), Trainable(member, ode, GRID)
     own, found = folded(make_plan(ode, GRID, member), ode), narrow(torch.zeros(narrow.size, dtype=torch.float64))
     assert found.numbers() == own
     assert found.times.tolist() == pytest.approx(GRID.times[:-1])
@@ -134,10 +134,10 @@ def test_a_row_holds_no_more_values_than_its_width_or_its_own(width):
     plan = trainable(torch.zeros(trainable.size, dtype=torch.float64)).plan
     widths = [len(step.advance.values) for step in plan.steps]
     assert widths == [min(n + 1, max(width, 2)) for n in range(5)]
-    assert trainable.size == 5 + 5 + sum(widths)
+    assert trainable.size == 5 + 5 + sum(widths) + 8
 
 
-parameters = st.lists(st.floats(-3.0, 3.0), min_size=25, max_size=25)
+parameters = st.lists(st.floats(-3.0, 3.0), min_size=33, max_size=33)
 
 
 @settings(max_examples=20)
@@ -146,7 +146,7 @@ def test_a_constant_is_integrated_exactly_whatever_the_parameters(values):
     rates, constant = torch.tensor([-0.9, 0.4, -5.0], dtype=torch.float64), torch.tensor([1.0, -2.0, 0.5]).double()
     ode = DiagonalODE(rates, lambda t, x: constant.expand_as(x))
     trainable, x = Trainable(MEMBER, ode, GRID), random((2, 3))
-    assert trainable.size == 25
+    assert trainable.size == 33
     plan = trainable(torch.tensor(values, dtype=torch.float64)).numbers()
     exact = rates.exp() * x + torch.expm1(rates) / rates * constant
     torch.testing.assert_close(final_state(plan, Batch(ode, x, x)), exact, rtol=1e-9, atol=1e-9)
@@ -182,13 +182,13 @@ def test_times_stay_in_order_of_the_grid_and_inside(values):
 
 
 def test_a_time_moves_by_a_share_of_the_step_that_follows():
-    trainable, values = Trainable(MEMBER, mixing(), GRID), torch.zeros(25, dtype=torch.float64)
+    trainable, values = Trainable(MEMBER, mixing(), GRID), torch.zeros(33, dtype=torch.float64)
     values[5:10] = torch.tensor([9.0, 0.4, -0.2, 0.0, 0.2])  # the first stays
     assert trainable(values).times.tolist() == pytest.approx([0.0, 0.1 + 0.05, 0.35 - 0.015, 0.5, 0.8 + 0.02])
 
 
 def test_a_step_grows_by_the_exponential_of_its_parameter():
-    trainable, values = Trainable(MEMBER, mixing(), GRID), torch.zeros(25, dtype=torch.float64)
+    trainable, values = Trainable(MEMBER, mixing(), GRID), torch.zeros(33, dtype=torch.float64)
     values[1] = 0.7
     steps = [b - a for a, b in pairwise(trainable(values).plan.times)]
     before = [b - a for a, b in pairwise(GRID.times)]
@@ -197,8 +197,19 @@ def test_a_step_grows_by_the_exponential_of_its_parameter():
     assert steps == pytest.approx([h * (factor if n == 1 else 1) / total for n, h in enumerate(before)])
 
 
+def test_a_point_grows_with_the_state_and_moves_by_a_share_of_its_step():
+    trainable, values = Trainable(MEMBER, mixing(), GRID), torch.zeros(33, dtype=torch.float64)
+    values[25:] = torch.tensor([0.1, 0.2, -3.0, 0.0, 0.0, 4.0, 0.0, 0.0])  # of all evaluations but the first
+    first, *others = trainable(values).numbers().steps
+    assert (first.stages[0].row.state, first.stages[0].row.values) == (1.0, ())
+    for step, (growth, share) in zip(others, values[25:].view(4, 2).tolist(), strict=True):
+        row, total = step.stages[0].row, sum(step.advance.values)  # by which a step of a constant N moves the state
+        assert row.state == pytest.approx(1 + 0.03 * growth)
+        assert row.values == (pytest.approx(0.03 * share * total),)
+
+
 def test_steps_do_not_vanish_however_large_the_parameters():
-    trainable, values = Trainable(MEMBER, mixing(), GRID), torch.zeros(25, dtype=torch.float64)
+    trainable, values = Trainable(MEMBER, mixing(), GRID), torch.zeros(33, dtype=torch.float64)
     values[:2] = torch.tensor([1e6, -1e6])
     steps = [b - a for a, b in pairwise(trainable(values).plan.times)]
     assert min(steps) > 1e-6
@@ -209,16 +220,16 @@ def test_only_the_parameters_of_the_parts_act(part):
     trainable = Trainable(MEMBER, mixing(), GRID, parts=(part,))
     values = random(trainable.size, 1).requires_grad_()
     trained = trainable(values)
-    own = Trainable(MEMBER, mixing(), GRID)(torch.zeros(25, dtype=torch.float64))
+    own = Trainable(MEMBER, mixing(), GRID)(torch.zeros(33, dtype=torch.float64))
     assert (trained.plan.times != pytest.approx(own.plan.times)) == (part == "grid")
     assert (trained.times.tolist() != pytest.approx(list(own.plan.times[:-1]))) == (part in ("grid", "times"))
     grad = torch.autograd.grad(end_of(mixing(), trained, random((2, 3))).sum(), values)[0]
-    kinds = dict(zip(PARTS, torch.split(grad, [5, 5, 15]), strict=True))
+    kinds = dict(zip(PARTS, torch.split(grad, [5, 5, 15, 8]), strict=True))
     assert {name for name, kind in kinds.items() if bool(kind.any())} == {part}
 
 
 def test_the_state_s_coefficients_are_those_of_the_linear_part_on_the_new_grid():
-    trained = Trainable(MEMBER, mixing(-0.7), GRID)(random(25, 4))
+    trained = Trainable(MEMBER, mixing(-0.7), GRID)(random(33, 4))
     for step in trained.plan.steps:
         assert float(step.advance.state) == pytest.approx(math.exp(-0.7 * (step.end - step.start)))
 
@@ -274,7 +285,7 @@ def test_the_derivative_in_time_is_close_where_it_is_a_difference():
 def test_gradients_are_finite_where_times_meet_at_an_end():
     trainable, x = Trainable(MEMBER, mixing(), GRID), random((2, 3))
     for side in (-9.0, 9.0):
-        values = torch.zeros(25, dtype=torch.float64)
+        values = torch.zeros(33, dtype=torch.float64)
         values[6:10] = side  # times of all evaluations but the first, which are held at an end
         trained = trainable(values.requires_grad_())
         assert set(trained.times.tolist()) <= {0.0, 1.0}

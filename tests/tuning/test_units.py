@@ -94,9 +94,14 @@ def test_single_precision_is_enough():
     assert_inverse_root(units, curvature(one, double)[0], 0.01)
 
 
-IDLE = {("times", "rows"): {0, 1, 2, 3, 6}, ("rows",): {*range(7)}, ("times",): {*range(4), *range(6, 12)}}
-"""Of the steps' lengths 0-2, the times 3-5 and the rows 6, 7-8 and 9-11: the first time and the only value in the first
-row change nothing, nor do those of parts that are not learnt."""
+IDLE = {
+    ("times", "rows"): {0, 1, 2, 3, 6, *range(12, 16)},
+    ("rows",): {*range(7), *range(12, 16)},
+    ("times",): {*range(4), *range(6, 16)},
+    ("points",): {*range(12)},
+}
+"""Of the steps' lengths 0-2, the times 3-5, the rows 6, 7-8 and 9-11, and the points 12-13 and 14-15: the first time
+and the only value in the first row change nothing, nor do those of parts that are not learnt."""
 
 
 @pytest.mark.parametrize("parts", IDLE, ids="-".join)
