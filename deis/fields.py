@@ -36,6 +36,21 @@ def as_integer(value: Any) -> Any:
         return value
 
 
+def sample_shape(value: Any) -> tuple[int, ...]:
+    """The shape of one sample.
+
+    :raises ArgumentError: unless it is made of whole numbers above 0.
+    """
+    try:
+        sizes = tuple(map(operator.index, value))
+    except TypeError:
+        sizes = (-1,)
+    if any(size < 1 for size in sizes):
+        rule = "must be the shape of one sample, a whole number above 0 an axis"
+        raise ArgumentError("shape", rule, value, "for example (3, 32, 32)")
+    return sizes
+
+
 def need(name: str, value: object, kind: type, fix: str = "") -> None:
     """Refuse an argument ``name`` that is no ``kind``.
 

@@ -1,8 +1,6 @@
 """Sampling: noise of given seeds, a grid for a budget of network calls, and one solve."""
 
-import operator
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 
@@ -11,7 +9,7 @@ from deis.diffusion.noise import SampleNoise
 from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.route import plan_route
 from deis.errors import ArgumentError
-from deis.fields import need
+from deis.fields import need, sample_shape
 from deis.grids import GridFamily, Times
 from deis.integrators.base import Integrator
 from deis.integrators.plan import Plan
@@ -64,20 +62,9 @@ def sample(
     first = route.times.times[0]
     if start is not None and first != start.until:
         raise ArgumentError("grid", f"must begin at {start.until}, where the start ends", first)
-    noise, one = SampleNoise(seeds), _shape(shape)
+    noise, one = SampleNoise(seeds), sample_shape(shape)
     _, sigma = ode.marginal(torch.tensor(first if start is None else ode.domain[0], dtype=torch.float64))
     with torch.no_grad():
         x = noise.initial(one, dtype, device) * float(sigma)
         x = x if start is None else start.state(ode, x)
         return route.solve(rest, x, noise=noise, keep_states=keep_states)
-
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    try:
-        sizes = tuple(map(operator.index, shape))
-    except TypeError:
-        sizes = (-1,)
-    if any(size < 1 for size in sizes):
-        rule = "must be the shape of one sample, a whole number above 0 an axis"
-        raise ArgumentError("shape", rule, shape, "for example (3, 32, 32)")
-    return sizes

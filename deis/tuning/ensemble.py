@@ -1,6 +1,6 @@
 """What a plan is tuned for: solutions of an ODE from the initial states of seeds."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -11,7 +11,7 @@ from deis.diffusion.noise import SampleNoise
 from deis.diffusion.ode import ProbabilityFlowODE
 from deis.diffusion.shortened import shortened
 from deis.errors import ArgumentError
-from deis.fields import as_integer, integer_in, is_callable, is_integer, is_number
+from deis.fields import integer_in, is_callable, is_number, sample_shape
 from deis.odes.base import SemilinearODE
 
 OdeOf = Callable[[Sequence[int]], SemilinearODE]
@@ -88,10 +88,9 @@ def samples(
 
 
 def _checked(shape: Any, data: Any) -> tuple[int, ...]:
-    sizes = tuple(map(as_integer, shape)) if isinstance(shape, Iterable) else ()
-    if not sizes or not all(is_integer(size) and size > 0 for size in sizes):
-        rule = "must be that of one sample, a whole number above 0 an axis"
-        raise ArgumentError("shape", rule, shape, "for example (3, 32, 32)")
+    sizes = sample_shape(shape)
+    if not sizes:
+        raise ArgumentError("shape", "must be the shape of one sample", shape, "for example (3, 32, 32)")
     if data is None:
         return sizes
     if not isinstance(data, Tensor) or data.shape[1:] != sizes or not data.numel():

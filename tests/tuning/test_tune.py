@@ -62,7 +62,7 @@ def short_choice(pairs, nfe, tick):
     plans = [(one, one.plan(ode, nfe)) for one in field]
     scored = [Scored(one, plan, errors(plan, pairs)) for one, plan in plans]
     for one in scored:
-        tick(one)
+        tick(one.plan, len(pairs))
     return scored[:1], scored[1:]
 
 
@@ -283,7 +283,7 @@ def test_a_wrong_argument_is_named(name, value):
 
 
 def test_a_missing_shape_is_named():
-    with pytest.raises(ArgumentError, match="shape must be that of one sample"):
+    with pytest.raises(ArgumentError, match="shape must be the shape of one sample"):
         tune(mixture(), 4)
 
 
