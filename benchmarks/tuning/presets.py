@@ -23,15 +23,17 @@ from deis.zoo.presets import FOLDER
 @click.command(help=__doc__)
 @click.option("--model", type=click.Choice(list(MODELS)), required=True)
 @click.option("--nfe", type=BUDGETS, default=",".join(map(str, range(4, 21))), show_default=True)
+@click.option("--pilot", default=64, show_default=True)
 @click.option("--pairs", default=512, show_default=True)
-def main(model: str, nfe: "Given[tuple[int, ...]]", pairs: int) -> None:
+def main(model: str, nfe: "Given[tuple[int, ...]]", pilot: int, pairs: int) -> None:
     folder, path = FOLDER / model, RESULTS / "presets.json"
     for budget in nfe.value:
         if not (folder / f"plan-{budget:03d}.json").exists():
-            tuned = tune(ensemble(model), budget, pairs=pairs, store=STORE)
+            tuned = tune(ensemble(model), budget, pilot=pilot, pairs=pairs, store=STORE)
             deis.save_plans(folder, [tuned.plan])
             content = json.loads(path.read_text()) if path.exists() else {}
             content.setdefault(model, {})[str(budget)] = {
+                "pilot": pilot,
                 "pairs": pairs,
                 "threads": torch.get_num_threads(),
                 "returned": tuned.plan.provenance["tuned"],
