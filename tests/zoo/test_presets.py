@@ -41,7 +41,7 @@ def test_a_model_asks_for_the_plans_of_its_own_name(name, monkeypatch):
     assert deis.zoo.load(name).plans() == f"plans of {name}"
 
 
-BUDGETS = {"digits": [*range(4, 18)], "digits-exact": [*range(4, 21)]}
+BUDGETS = {"digits": [*range(4, 21)], "digits-exact": [*range(4, 21)]}
 
 
 @pytest.mark.parametrize("name", list(deis.zoo.MODELS))
