@@ -28,7 +28,7 @@ from deis.tuning.candidates import NAMED, NAMED_GRIDS, Candidate
 from deis.tuning.ensemble import Ensemble, samples
 from deis.tuning.interval import Interval, ratio, typical
 from deis.tuning.pairs import Batch, Pairs, errors, final_state, make_pairs
-from deis.tuning.tune import HELD_OUT, tune
+from deis.tuning.tune import HELD_OUT, Tuned, tune
 from deis.zoo.models import MODELS
 from deis.zoo.presets import FOLDER
 
@@ -87,7 +87,7 @@ def measured(model: str, nfe: int, pairs: int, judges: Pairs, screen: int) -> di
             own = row(model, one.plan, errors(one.plan, judges), rival[0], judges)
             rows[one.role] = {"sampler": one.title, "grid": one.grid, **own}
     about = {"returned": tuned.plan.provenance["tuned"], "calls": tuned.calls, "history": tuned.history}
-    return {**rows, **about, "seconds": {part: round(time, 1) for part, time in tuned.seconds.items()}}
+    return {**rows, **about, "seconds": seconds(tuned)}
 
 
 def row(model: str, plan: deis.Plan, found: Tensor, rival: Tensor | None, judges: Pairs) -> dict[str, Any]:
@@ -95,6 +95,11 @@ def row(model: str, plan: deis.Plan, found: Tensor, rival: Tensor | None, judges
     known: dict[str, Any] = {"error": rounded(typical(found))}
     known |= {"ratio": rounded(ratio(found, rival))} if rival is not None else {}
     return known | ({"frechet": round(frechet(plan, judges.ensemble), 5)} if model in MODELS else {})
+
+
+def seconds(tuned: Tuned) -> dict[str, float]:
+    """What each part took, to a tenth."""
+    return {part: round(time, 1) for part, time in tuned.seconds.items()}
 
 
 def rounded(interval: Interval) -> Sequence[float]:

@@ -13,7 +13,7 @@ import torch
 
 import deis
 from benchmarks.training import write_json
-from benchmarks.tuning.measure import RESULTS, STORE, ensemble, rounded
+from benchmarks.tuning.measure import RESULTS, STORE, ensemble, rounded, seconds
 from deis.cli.options import BUDGETS, Given
 from deis.tuning.tune import tune
 from deis.zoo.models import MODELS
@@ -39,7 +39,7 @@ def main(model: str, nfe: "Given[tuple[int, ...]]", pilot: int, pairs: int) -> N
                 "returned": tuned.plan.provenance["tuned"],
                 "ratio": rounded(tuned.gain),
                 "calls": tuned.calls,
-                "seconds": {part: round(time, 1) for part, time in tuned.seconds.items()},
+                "seconds": seconds(tuned),
             }
             write_json(path, content)
 

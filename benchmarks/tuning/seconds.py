@@ -11,7 +11,7 @@ import click
 import torch
 
 from benchmarks.training import write_json
-from benchmarks.tuning.measure import RESULTS, STORE, ensemble
+from benchmarks.tuning.measure import RESULTS, STORE, ensemble, seconds
 from deis.cli.options import BUDGETS, Given
 from deis.tuning.tune import tune
 
@@ -23,7 +23,7 @@ def main(nfe: "Given[tuple[int, ...]]") -> None:
     content = json.loads(path.read_text()) if path.exists() else {}
     for budget in nfe.value:
         tuned = tune(ensemble("digits"), budget, store=STORE)
-        parts = {part: round(time, 1) for part, time in tuned.seconds.items()}
+        parts = seconds(tuned)
         content[str(budget)] = {"threads": torch.get_num_threads(), "calls": tuned.calls, "seconds": parts}
         write_json(path, content)
         click.echo(f"{budget}: {parts}")
